@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which of a bag's topics to use, where the user does not say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calib_all_ros.recording.bag import Bag
+from calib_all_ros.recording.bag_storage import CAMERA_INFO, COMPRESSED_IMAGE, IMAGE, STRING
+from calib_all_ros.recording.image_decoding import is_depth
+from calib_all_ros.recording.recording import RecordingError
+
+_COMPRESSED = "/compressed"
+
+
+def image_topics(bag: Bag) -> list[str]:
+    """Return the topics of colour or grey images, sorted; depth is left out."""
+    return [topic for topic in bag.of_type(IMAGE, COMPRESSED_IMAGE) if not _is_depth(bag, topic)]
+
+
+def choose_image_topic(
+    bag: Bag, named: str | None, masks: str | None
+) -> tuple[str, tuple[str, ...]]:
+    """Return the image topic to use and warnings.
+
+    Of a raw topic and its compressed twin the raw one is taken. A topic that has a camera_info
+    next to it goes before one that has none, and topics called masks come last.
+
+    Args:
+        bag: The bag.
+        named: The topic, or its name without image_transport's suffix; None to find it.
+        masks: The topic that the masks are taken from, which is left out.
+
+    Raises:
+        RecordingError: The named topic is not there, there are no images, or several cameras.
+    """
+    available = [topic for topic in image_topics(bag) if topic != masks]
+    if named is not None:
+        for topic in (named, f"{named}{_COMPRESSED}"):
+            if topic in available:
+                return topic, ()
+        raise no_topic(bag, named, "image", available)
+    if not available:
+        raise lacks(bag, "no images")
+    candidates = [t for t in available if image_base(t) == t or image_base(t) not in available]
+    infos = bag.of_type(CAMERA_INFO)
+    for preferred in (
+        [t for t in candidates if "mask" not in t.lower()],
+        [t for t in candidates if "mask" not in t.lower() and _beside(t, infos)],
+    ):
+        candidates = preferred or candidates
+    if len(candidates) > 1:
+        raise RecordingError(
+            f"{bag.path} has several image topics: {', '.join(candidates)}; name one of them as "
+            "the image topic"
+        )
+    others = [t for t in available if image_base(t) != image_base(candidates[0])]
+    if not others:
+        return candidates[0], ()
+    warning = f"images are taken from {candidates[0]}; not used: {', '.join(others)}"
+    return candidates[0], (warning,)
+
+
+def choose_mask_topic(bag: Bag, named: str) -> str:
+    """Return the mask topic of that name, or for "recorded" the one that is called a mask.
+
+    Raises:
+        RecordingError: It is not there, or several are called masks.
+    """
+    available = image_topics(bag)
+    if named == "recorded":
+        called = [topic for topic in available if "mask" in topic.lower()]
+        if len({image_base(topic) for topic in called}) != 1:
+            raise RecordingError(
+                f"{bag.path} has {len(called)} topics called masks "
+                f"({', '.join(called) or 'none'}): name the mask topic, or 'auto'; it has: "
+                f"{', '.join(available)}"
+            )
+        return called[0]
+    for topic in (named, f"{named}{_COMPRESSED}"):
+        if topic in available:
+            return topic
+    raise no_topic(bag, named, "mask image", available)
+
+
+def choose_camera_info_topic(
+    bag: Bag, image_topic: str, named: str | None
+) -> tuple[str, tuple[str, ...]]:
+    """Return the CameraInfo topic that belongs to an image topic, and warnings.
+
+    Raises:
+        RecordingError: There is none, or it is not clear which.
+    """
+    available = bag.of_type(CAMERA_INFO)
+    if named is not None:
+        if named not in available:
+            raise no_topic(bag, named, "CameraInfo", available)
+        return named, ()
+    beside = _beside(image_topic, available)
+    if beside is not None:
+        return beside, ()
+    beside = camera_info_beside(image_topic)
+    if len(available) == 1:
+        return available[0], (
+            f"no camera info on {beside}: {available[0]} is taken for {image_topic}",
+        )
+    if not available:
+        raise RecordingError(
+            f"{bag.path} has no CameraInfo topic for {image_topic}: record {beside} too, or give "
+            "a camera file"
+        )
+    raise RecordingError(
+        f"{bag.path} has no {beside} for {image_topic} but has: {', '.join(available)}; name the "
+        "camera info topic"
+    )
+
+
+def choose_robot_description(
+    descriptions: dict[str, str],
+) -> tuple[str | None, tuple[str, ...]]:
+    """Return the URDF of /robot_description, or else of the only topic of that name elsewhere.
+
+    Args:
+        descriptions: Topic -> XML text.
+
+    Returns:
+        The URDF, None if there is none or it is not clear which, and warnings.
+    """
+    if "/robot_description" in descriptions:
+        return descriptions["/robot_description"], ()
+    if len(set(descriptions.values())) == 1:
+        return next(iter(descriptions.values())), ()
+    if descriptions:
+        return None, (
+            f"several robot descriptions ({', '.join(sorted(descriptions))}): none is used, give "
+            "the URDF",
+        )
+    return None, ()
+
+
+def robot_description_topics(bag: Bag) -> list[str]:
+    """Return the topics that may hold a URDF."""
+    return [topic for topic in bag.of_type(STRING) if topic.endswith("/robot_description")]
+
+
+def image_base(topic: str) -> str:
+    """Return the image topic without image_transport's suffix."""
+    return topic.removesuffix(_COMPRESSED)
+
+
+def camera_info_beside(image_topic: str) -> str:
+    """Return where image_transport puts the camera info of an image topic."""
+    return f"{image_base(image_topic).rpartition('/')[0]}/camera_info"
+
+
+def _beside(image_topic: str, infos: Sequence[str]) -> str | None:
+    # Some drivers publish a bare /front/compressed with /front/camera_info.
+    for topic in (camera_info_beside(image_topic), f"{image_base(image_topic)}/camera_info"):
+        if topic in infos:
+            return topic
+    return None
+
+
+def is_rectified(image_topic: str) -> bool:
+    """Return whether the topic's name says that its images are rectified."""
+    return "image_rect" in image_base(image_topic).rpartition("/")[2]
+
+
+def no_topic(bag: Bag, named: str, kind: str, available: Sequence[str]) -> RecordingError:
+    """Return the error for a named topic that is not there."""
+    return RecordingError(
+        f"{bag.path} has no {kind} topic '{named}'; it has: {', '.join(available) or 'none'}"
+    )
+
+
+def lacks(bag: Bag, what: str) -> RecordingError:
+    """Return the error for a bag that lacks a kind of message, and why if it is damaged."""
+    damage = f" ({'; '.join(bag.warnings)})" if bag.warnings else ""
+    return RecordingError(
+        f"{bag.path} has {what}{damage}; of the types that are read it has: "
+        f"{', '.join(sorted(bag.topics)) or 'none'}: record images, camera info and joint states "
+        "together"
+    )
+
+
+def _is_depth(bag: Bag, topic: str) -> bool:
+    first = bag.first(topic)
+    if first is None:
+        return True
+    return is_depth(first.encoding if bag.topics[topic] == IMAGE else first.format)

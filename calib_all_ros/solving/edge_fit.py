@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fit the rendered outline to the edges in the images: the last tenths of a pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.masks.background import estimate_background
+from calib_all_ros.masks.from_recording import grown_silhouettes
+from calib_all_ros.rendering.rasteriser import silhouettes
+from calib_all_ros.robot.surface import RobotSurface
+from calib_all_ros.solving.edge_measurements import measure_edges
+from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.gauss_newton import Parameters, step
+from calib_all_ros.solving.motion import RobotMotion
+from calib_all_ros.solving.outline import render_outline
+
+BACKGROUND_MARGIN_PX = 3
+
+
+@dataclass(frozen=True)
+class EdgeSettings:
+    """Schedule of the edge fit.
+
+    Attributes:
+        reaches_px: How far edges are looked for, one turn each.
+        steps: Gauss-Newton steps a turn.
+        kernel_px: Scale of the robust kernel at a reach of one pixel; it grows with its root.
+        stop_px: A turn ends early when a step moves the outline by less.
+        detail_m: Details of the robot's mesh smaller than this are left out.
+    """
+
+    reaches_px: tuple[float, ...] = (6.0, 5.0, 4.0)
+    steps: int = 4
+    kernel_px: float = 0.2
+    stop_px: float = 0.01
+    detail_m: float = 0.001
+
+
+@dataclass(frozen=True)
+class EdgeFit:
+    """The outcome.
+
+    Attributes:
+        estimate: The estimate after the last step.
+        rms_px: Robustly weighted root mean square distance of outline and edges.
+        measured_share: Share of the outline inside the image at which an edge was found.
+        information: (P, P) normal matrix; see `gauss_newton.Step`.
+        twist_centre: (3,) point in the optical frame its rotation turns about.
+    """
+
+    estimate: Estimate
+    rms_px: float
+    measured_share: float
+    information: NDArray[np.float64]
+    twist_centre: NDArray[np.float64]
+
+
+def fit_edges(
+    images: NDArray[np.float32],
+    surface: RobotSurface,
+    motion: RobotMotion,
+    camera: Camera,
+    start: Estimate,
+    use: NDArray[np.intp],
+    ignore: NDArray[np.bool_] | None = None,
+    parameters: Parameters = Parameters(mask_bias_sigma_px=0.3),  # noqa: B008
+    settings: EdgeSettings = EdgeSettings(),  # noqa: B008
+) -> EdgeFit:
+    """Fit an estimate that is already within a few pixels to image edges.
+
+    Args:
+        images: (N, H, W, 3) colours of one exposure; all serve the background.
+        surface: The robot.
+        motion: Its configuration at the N images.
+        camera: Their pinhole camera.
+        start: Where to start.
+        use: (M,) indices of the frames to fit.
+        ignore: (M, H, W) pixels that say nothing.
+        parameters: Which nuisances to estimate.
+        settings: Schedule.
+    """
+    fine = surface.simplified(settings.detail_m)
+    used = motion.subset(use)
+    chosen = images[use]
+    estimate = start
+    for reach in settings.reaches_px:
+        T_camera_link = estimate.T_camera_base @ motion.link_poses(estimate.lags())
+        rendered = silhouettes(fine, T_camera_link, estimate.camera(camera))
+        covered = grown_silhouettes(rendered, BACKGROUND_MARGIN_PX)
+        background = estimate_background(images, covered)
+        kernel = settings.kernel_px * np.sqrt(reach)
+        for _ in range(settings.steps):
+            outline = render_outline(fine, used, camera, estimate)
+            edges = measure_edges(outline, chosen, background, reach, ignore)
+            biased = edges.biased(estimate.mask_bias_px)
+            taken = step(estimate, outline, biased, camera, parameters, kernel)
+            estimate = taken.estimate
+            if taken.shift_px < settings.stop_px:
+                break
+    u, v = outline.pixels.T
+    inside = (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
+    total = max(float(biased.weight.sum()), 1e-12)
+    return EdgeFit(
+        estimate,
+        float(np.sqrt((biased.weight * biased.residual**2).sum() / total)),
+        len(biased.index) / max(int(inside.sum()), 1),
+        taken.information,
+        taken.twist_centre,
+    )

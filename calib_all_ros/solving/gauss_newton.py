@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One robust Gauss-Newton step on outline measurements, whatever measured them.
+
+A measurement says: along a direction in the image, the predicted outline point is ``residual``
+pixels beyond where the outline was observed. Masks and image edges both speak this language.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.solving.estimate import POSE_SIZE, Estimate
+from calib_all_ros.solving.outline import Outline
+
+# Neighbouring outline pixels err together; about one in this many is independent evidence, which
+# matters where the data is weighed against a prior.
+CORRELATED_PIXELS = 10.0
+LEVENBERG = 1e-3
+MAX_STEP_M = 0.15
+MAX_STEP_RAD = 0.25
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """Which nuisances are estimated beside the pose, and how far they are expected to stray.
+
+    Attributes:
+        lag: Estimate one time lag for all images.
+        frame_lags: Estimate a lag of its own for every image as well.
+        mask_bias: Estimate by how much the observed outlines are too fat.
+        focal_scale: Estimate a common factor on the focal lengths.
+        lag_sigma_s: Prior standard deviation of the lag, about zero.
+        frame_lag_sigma_s: Prior standard deviation of each image's own lag, about the common one.
+        mask_bias_sigma_px: Prior standard deviation of the bias, full-size pixels.
+        focal_scale_sigma: Prior standard deviation of the focal scale, about one.
+    """
+
+    lag: bool = True
+    frame_lags: bool = False
+    mask_bias: bool = True
+    focal_scale: bool = False
+    lag_sigma_s: float = 0.2
+    frame_lag_sigma_s: float = 0.5
+    mask_bias_sigma_px: float = 2.0
+    focal_scale_sigma: float = 0.03
+
+
+@dataclass(frozen=True)
+class Measurements:
+    """K observations of where the outline is.
+
+    Attributes:
+        index: (K,) which outline point.
+        direction: (K, 2) unit vector in the image along which the residual is measured.
+        residual: (K,) predicted minus observed position along ``direction``, pixels.
+        weight: (K,) confidence from geometry, before the robust kernel.
+    """
+
+    index: NDArray[np.intp]
+    direction: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    weight: NDArray[np.float64]
+
+    def biased(self, bias_px: float) -> Measurements:
+        """Return the measurements of an outline believed to be observed too fat by that much."""
+        return replace(self, residual=self.residual + bias_px)
+
+    def joined(self, other: Measurements) -> Measurements:
+        """Return both sets of measurements as one."""
+        return Measurements(
+            np.concatenate([self.index, other.index]),
+            np.concatenate([self.direction, other.direction]),
+            np.concatenate([self.residual, other.residual]),
+            np.concatenate([self.weight, other.weight]),
+        )
+
+
+@dataclass(frozen=True)
+class Step:
+    """The outcome of one linearisation.
+
+    Attributes:
+        estimate: The estimate after the step.
+        shift_px: Root mean square motion of the outline that the pose step causes.
+        cost: Robust cost of the estimate *before* the step, in units of the squared kernel scale.
+        information: (P, P) weighted normal matrix, pose first, without priors.
+        twist_centre: (3,) point in the optical frame about which the pose step turns.
+    """
+
+    estimate: Estimate
+    shift_px: float
+    cost: float
+    information: NDArray[np.float64] = field(repr=False)
+    twist_centre: NDArray[np.float64] = field(repr=False)
+
+
+def robust_weight(residual: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Return the Geman-McClure weights of residuals at a kernel scale in the same unit."""
+    return np.asarray((1.0 + (residual / scale) ** 2) ** -2)
+
+
+def robust_cost(residual: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
+    """Return the Geman-McClure cost of residuals, between 0 and 1."""
+    squared = (residual / scale) ** 2
+    return np.asarray(squared / (1.0 + squared))
+
+
+def step(
+    estimate: Estimate,
+    outline: Outline,
+    measurements: Measurements,
+    camera: Camera,
+    parameters: Parameters,
+    kernel_px: float,
+    image_scale: float = 1.0,
+) -> Step:
+    """Take one damped, robust Gauss-Newton step.
+
+    Args:
+        estimate: Where the outline was rendered.
+        outline: The rendered outline.
+        measurements: Its observations, in the pixels of ``camera``.
+        camera: The pinhole camera of the rendered image.
+        parameters: What to estimate.
+        kernel_px: Scale of the robust kernel in the pixels of ``camera``.
+        image_scale: Size of these pixels: image width over full-size width.
+
+    Returns:
+        The step; its estimate equals the argument where nothing was measured.
+    """
+    m = measurements
+    points = outline.points[m.index]
+    weight = m.weight * robust_weight(m.residual, kernel_px)
+    total = float(weight.sum())
+    if total <= 0.0:
+        return Step(estimate, 0.0, 1.0, np.zeros((POSE_SIZE, POSE_SIZE)), np.zeros(3))
+    cost = float((m.weight * robust_cost(m.residual, kernel_px)).sum() / m.weight.sum())
+    centre = np.average(points, axis=0, weights=weight)
+
+    along = np.einsum("ki,kij->kj", m.direction, outline.d_pixels_d_point[m.index])
+    columns = [np.cross(points - centre, along), along]
+    prior_information = [np.zeros(POSE_SIZE)]
+    prior_pull = [np.zeros(POSE_SIZE)]
+
+    def add(column: NDArray[np.float64], sigma: float, departure: float) -> None:
+        columns.append(column[:, None])
+        prior_information.append(np.array([sigma**-2]))
+        prior_pull.append(np.array([departure / sigma**2]))
+
+    lag_column = np.einsum("ki,ki->k", m.direction, outline.d_pixels_d_lag[m.index])
+    if parameters.lag:
+        add(lag_column, parameters.lag_sigma_s, estimate.lag_s)
+    if parameters.mask_bias:
+        bias_column = np.full(len(m.residual), image_scale)
+        add(bias_column, parameters.mask_bias_sigma_px, estimate.mask_bias_px)
+    if parameters.focal_scale:
+        offset = outline.pixels[m.index] - camera.K[:2, 2]
+        focal_column = np.einsum("ki,ki->k", m.direction, offset) / estimate.focal_scale
+        add(focal_column, parameters.focal_scale_sigma, estimate.focal_scale - 1.0)
+
+    J = np.concatenate(columns, axis=1)
+    # Dividing by a robust unit variance puts data and priors on one footing.
+    variance = max(float((weight * m.residual**2).sum() / total), (0.3 * image_scale) ** 2)
+    evidence = weight / (variance * CORRELATED_PIXELS)
+    weighted = J * evidence[:, None]
+    H = J.T @ weighted
+    g = weighted.T @ m.residual
+    information = H.copy()
+    H[np.diag_indices_from(H)] += np.concatenate(prior_information)
+    g += np.concatenate(prior_pull)
+
+    own_lags = None
+    if parameters.frame_lags:
+        H, g, own_lags = _eliminate_frame_lags(
+            H, g, weighted, lag_column, evidence, outline.frame[m.index], m.residual,
+            estimate, len(outline.masks), parameters.frame_lag_sigma_s,
+        )  # fmt: skip
+    H[np.diag_indices_from(H)] *= 1.0 + LEVENBERG
+    delta = -np.linalg.lstsq(H, g, rcond=1e-12)[0]
+    too_far = max(
+        np.linalg.norm(delta[:3]) / MAX_STEP_RAD, np.linalg.norm(delta[3:POSE_SIZE]) / MAX_STEP_M
+    )
+    if too_far > 1.0:
+        delta /= too_far
+
+    moved = estimate.moved(delta[:POSE_SIZE], centre)
+    position = POSE_SIZE
+    if parameters.lag:
+        moved = replace(moved, lag_s=estimate.lag_s + float(delta[position]))
+        position += 1
+    if parameters.mask_bias:
+        moved = replace(moved, mask_bias_px=estimate.mask_bias_px + float(delta[position]))
+        position += 1
+    if parameters.focal_scale:
+        moved = replace(moved, focal_scale=estimate.focal_scale + float(delta[position]))
+    if own_lags is not None:
+        departure, coupling = own_lags
+        moved = replace(moved, frame_lags_s=departure + coupling @ delta)
+    shift = J[:, :POSE_SIZE] @ delta[:POSE_SIZE]
+    shift_px = float(np.sqrt((weight * shift**2).sum() / total))
+    return Step(moved, shift_px, cost, information, centre)
+
+
+def _eliminate_frame_lags(
+    H: NDArray[np.float64],
+    g: NDArray[np.float64],
+    weighted: NDArray[np.float64],
+    lag_column: NDArray[np.float64],
+    evidence: NDArray[np.float64],
+    frame: NDArray[np.int32],
+    residual: NDArray[np.float64],
+    estimate: Estimate,
+    count: int,
+    sigma_s: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[NDArray[np.float64], ...]]:
+    """Eliminate each image's own lag by the Schur complement.
+
+    Returns:
+        The reduced normal matrix and gradient, and (new lags for no step, (N, P) their change
+        with the step).
+    """
+    current = np.zeros(count) if estimate.frame_lags_s is None else estimate.frame_lags_s
+    own = np.bincount(frame, evidence * lag_column**2, count) + sigma_s**-2
+    pull = np.bincount(frame, evidence * lag_column * residual, count) + current / sigma_s**2
+    cross = np.stack(
+        [np.bincount(frame, column * lag_column, count) for column in weighted.T], axis=1
+    )
+    reduced = H - cross.T @ (cross / own[:, None])
+    gradient = g - cross.T @ (pull / own)
+    return reduced, gradient, (current - pull / own, -cross / own[:, None])

@@ -1,0 +1,233 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Find the camera when nothing is known about where it is.
+
+Thousands of camera hypotheses are scored on small pictures of a few, very different robot
+configurations; the best few, kept diverse, are refined.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.robot.surface import RobotSurface
+from calib_all_ros.solving.change import change_probability, shrink_images
+from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.gauss_newton import Parameters
+from calib_all_ros.solving.hypotheses import (
+    evidence_from_weights,
+    perturb,
+    place_cameras,
+    sample_rotations,
+)
+from calib_all_ros.solving.mask_measurements import prepare_targets
+from calib_all_ros.solving.motion import RobotMotion
+from calib_all_ros.solving.silhouette_fit import (
+    Level,
+    SilhouetteProblem,
+    TargetPyramid,
+    fit_silhouettes,
+)
+from calib_all_ros.solving.silhouette_scores import PosedRobot
+
+Progress = Callable[[float], None]
+# Points of a link count fully once the link has moved this far over the frames.
+FULL_MOTION_M = 0.15
+SAMPLED_POINTS = 150
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """How hard to search.
+
+    Attributes:
+        hypotheses: Camera poses scored first.
+        width_px: Width of the pictures they are scored on.
+        detail_m: Details of the robot smaller than this are left out in these pictures.
+        mask_frames: Frames used with masks.
+        change_frames: Frames used without masks; all pairs of them are compared.
+        candidates: Diverse best hypotheses that are refined.
+        finalists: Refined candidates that are followed further.
+    """
+
+    hypotheses: int = 6000
+    width_px: int = 64
+    detail_m: float = 0.025
+    mask_frames: int = 5
+    change_frames: int = 8
+    candidates: int = 24
+    finalists: int = 3
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A camera pose that explains the small pictures, and how well, between 0 and 1."""
+
+    T_camera_base: NDArray[np.float64]
+    score: float
+
+
+def search_masks(
+    problem: SilhouetteProblem,
+    settings: SearchSettings = SearchSettings(),  # noqa: B008
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> list[Candidate]:
+    """Find camera poses that explain masks; best first, scores are mean overlaps.
+
+    Args:
+        problem: A few (about five) frames, as different as possible.
+        settings: Effort.
+        seed: Seed of the random hypotheses.
+        on_progress: Called with the finished share of the work.
+    """
+    rng = np.random.default_rng(seed)
+    scale = settings.width_px / problem.camera.width
+    camera = problem.camera.scaled(scale)
+    masks = prepare_targets(problem.masks, scale).masks
+    surface = problem.surface.simplified(settings.detail_m)
+    robot = PosedRobot(surface, problem.motion.link_poses())
+    points, _ = _sampled_points(problem.surface, problem.motion)
+    evidence = evidence_from_weights(masks.sum(axis=0).astype(np.float64), camera)
+    rotations = sample_rotations(settings.hypotheses, rng)
+    poses = place_cameras(rotations, points, np.ones(len(points)), evidence, rng)
+    scores = robot.mask_overlap(poses, camera, masks)
+    centre = points.mean(axis=0)
+    chosen = _diverse(poses, scores, centre, settings.candidates)
+    if on_progress:
+        on_progress(0.3)
+
+    targets = TargetPyramid(problem.masks, problem.ignore)
+    pose_only = Parameters(lag=False, mask_bias=False)
+    rough = (Level(1 / 8, 12, 16.0, 5.0, detail_m=settings.detail_m),)
+    refined = []
+    for done, index in enumerate(chosen):
+        fit = fit_silhouettes(problem, Estimate(poses[index]), pose_only, rough, targets)
+        refined.append(Candidate(fit.estimate.T_camera_base, float(fit.iou.mean())))
+        if on_progress:
+            on_progress(0.3 + 0.5 * (done + 1) / len(chosen))
+    refined.sort(key=lambda candidate: -candidate.score)
+    closer = (
+        Level(1 / 8, 12, 8.0, 4.0, detail_m=0.01),
+        Level(1 / 4, 8, 6.0, 4.0, detail_m=0.005),
+    )
+    finalists = []
+    for candidate in _distinct(refined, centre, settings.finalists):
+        fit = fit_silhouettes(
+            problem, Estimate(candidate.T_camera_base), pose_only, closer, targets
+        )
+        finalists.append(Candidate(fit.estimate.T_camera_base, float(fit.iou.mean())))
+    if on_progress:
+        on_progress(1.0)
+    return sorted(finalists, key=lambda candidate: -candidate.score)
+
+
+def search_change(
+    images: NDArray[np.uint8],
+    surface: RobotSurface,
+    motion: RobotMotion,
+    camera: Camera,
+    settings: SearchSettings = SearchSettings(),  # noqa: B008
+    seed: int = 0,
+    on_progress: Progress | None = None,
+) -> list[Candidate]:
+    """Find camera poses that explain what changes between images; best first.
+
+    Args:
+        images: (N, H, W, 3) about eight images of very different robot configurations.
+        surface: The robot.
+        motion: Its configuration at these images.
+        camera: The pinhole camera of the images.
+        settings: Effort.
+        seed: Seed of the random hypotheses.
+        on_progress: Called with the finished share of the work.
+    """
+    rng = np.random.default_rng(seed)
+    robot = PosedRobot(surface.simplified(settings.detail_m), motion.link_poses())
+    points, mobility = _sampled_points(surface, motion)
+    centre = np.average(points, axis=0, weights=mobility)
+
+    small = camera.scaled(settings.width_px / camera.width)
+    pairs, change = change_probability(shrink_images(images, small.width))
+    evidence = evidence_from_weights(change.mean(axis=0).astype(np.float64) ** 2, small)
+    rotations = sample_rotations(settings.hypotheses, rng)
+    poses = place_cameras(rotations, points, mobility, evidence, rng)
+    scores = robot.change_overlap(poses, small, pairs, change)
+    if on_progress:
+        on_progress(0.5)
+
+    kept = _diverse(poses, scores, centre, settings.candidates)
+    poses, scores = poses[kept], scores[kept]
+    rounds = (
+        (1.0, 40, 0.15, 0.08), (1.0, 30, 0.08, 0.05), (1.0, 20, 0.05, 0.03),
+        (1.5, 20, 0.03, 0.02), (1.5, 20, 0.015, 0.01),
+    )  # fmt: skip
+    for done, (zoom, copies, angle, shift) in enumerate(rounds):
+        finer = camera.scaled(zoom * settings.width_px / camera.width)
+        if finer.width != small.width:
+            small = finer
+            pairs, change = change_probability(shrink_images(images, small.width))
+            scores = robot.change_overlap(poses, small, pairs, change)
+        varied = perturb(poses, centre, copies, angle, shift, rng)
+        varied_scores = robot.change_overlap(varied, small, pairs, change)
+        best = varied_scores.reshape(len(poses), copies).argmax(axis=1)
+        index = np.arange(len(poses)) * copies + best
+        better = varied_scores[index] > scores
+        poses = np.where(better[:, None, None], varied[index], poses)
+        scores = np.where(better, varied_scores[index], scores)
+        # Half of the candidates suffice after each round.
+        order = np.argsort(-scores)[: max(settings.finalists, len(scores) // 2)]
+        poses, scores = poses[order], scores[order]
+        if on_progress:
+            on_progress(0.5 + 0.5 * (done + 1) / len(rounds))
+    ranked = [Candidate(pose, float(score)) for pose, score in zip(poses, scores, strict=True)]
+    return _distinct(ranked, centre, settings.finalists)
+
+
+def _sampled_points(
+    surface: RobotSurface, motion: RobotMotion
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return (P, 3) surface points over all frames, base frame, and (P,) how mobile they are."""
+    points, links = surface.sample(SAMPLED_POINTS, seed=0)
+    T = motion.link_poses()[:, links]
+    posed = np.einsum("fpij,pj->fpi", T[..., :3, :3], points) + T[..., :3, 3]
+    travel = np.linalg.norm(posed.std(axis=0), axis=1)
+    mobility = np.clip(travel / FULL_MOTION_M, 0.01, 1.0)
+    return posed.reshape(-1, 3), np.tile(mobility, len(T))
+
+
+def _separation(
+    first: NDArray[np.float64], second: NDArray[np.float64], centre: NDArray[np.float64]
+) -> float:
+    """Return how different two views are: 1 for 20 degrees or for 15 % of the distance."""
+    cosine = (np.einsum("ij,ij->", first[:3, :3], second[:3, :3]) - 1.0) / 2.0
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    a = first[:3, :3] @ centre + first[:3, 3]
+    b = second[:3, :3] @ centre + second[:3, 3]
+    return float(angle / np.radians(20) + np.linalg.norm(a - b) / (0.15 * np.linalg.norm(a)))
+
+
+def _diverse(
+    poses: NDArray[np.float64],
+    scores: NDArray[np.float64],
+    centre: NDArray[np.float64],
+    count: int,
+) -> NDArray[np.intp]:
+    """Return indices of the best poses, no two of them alike."""
+    chosen: list[int] = []
+    for index in np.argsort(-scores):
+        if all(_separation(poses[index], poses[other], centre) > 1.0 for other in chosen):
+            chosen.append(int(index))
+            if len(chosen) == count:
+                break
+    return np.array(chosen, dtype=np.intp)
+
+
+def _distinct(candidates: list[Candidate], centre: NDArray[np.float64], count: int) -> list[Candidate]:
+    poses = np.stack([candidate.T_camera_base for candidate in candidates])
+    scores = np.array([candidate.score for candidate in candidates])
+    return [candidates[index] for index in _diverse(poses, scores, centre, count)]

@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The camera's pose from one tracked mark on a moving link: temporal PnP.
+
+The 2D track of the mark and the 3D path of the link that carries it are the correspondences of a
+Perspective-n-Point problem. :func:`solve_epnp` solves it as CalibAll does (section 3.2), with
+EPnP (Lepetit et al., 2009). That trusts the mark to sit in the link's origin, images and joints to
+share one clock, and the whole track to be good. :func:`solve_temporal_pnp` does not: it
+estimates the mark's position on the link and the time lag jointly with the pose, with a robust
+loss, started from RANSAC with SQPnP (Terzakis and Lourakis, 2020).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.solving.link_path import LinkPath
+from calib_all_ros.solving.mark_reprojection import ExtraParameters, MarkEstimate, MarkProblem
+from calib_all_ros.solving.mark_starts import mark_starts
+from calib_all_ros.solving.pnp import TemporalPnpError, check_spread, solve_epnp
+
+__all__ = [
+    "TemporalPnpError",
+    "TemporalPnpResult",
+    "TemporalPnpSettings",
+    "solve_epnp",
+    "solve_temporal_pnp",
+]
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+_MODELS = (
+    ExtraParameters(lag=False, offset=False),
+    ExtraParameters(lag=True, offset=False),
+    ExtraParameters(lag=False, offset=True),
+    ExtraParameters(lag=True, offset=True),
+)
+"""Which extra parameters may be free, the fewest first."""
+
+_WIDE_KERNEL = 5.0
+_FIRST_STEPS = 5
+_ROUGH_STEPS = 12
+_LAST_STEPS = 60
+
+
+@dataclass(frozen=True)
+class TemporalPnpSettings:
+    """How temporal PnP weighs its evidence.
+
+    Attributes:
+        pixel_sigma_px: noise expected of a good track.
+        offset_sigma_m: how far from the expected point the mark may be on its link.
+        lag_sigma_s: how large a lag between images and joints is to be expected.
+        max_lag_s: lags beyond this are not considered.
+        min_points: fewest visible frames to attempt a solution.
+        folds: number of blocks, each held out once, in the choice of extra parameters.
+        held_out_gain: share by which the held-out error must fall to keep an extra parameter.
+        max_condition: extra parameters that make the problem worse conditioned are not kept.
+        kernel_px: error at which a frame begins to lose influence.
+        inlier_sigmas: errors up to this many ``pixel_sigma_px`` are those of a good track.
+        ransac_px: reprojection thresholds of the RANSAC starts.
+        start_offset_m: the starts assume the mark this far from the expected point on each axis.
+        continued: how many of the starts are pursued after a few steps.
+        polished: how many of the best starts are optimised to the end.
+    """
+
+    pixel_sigma_px: float = 2.0
+    offset_sigma_m: float = 0.05
+    lag_sigma_s: float = 0.05
+    max_lag_s: float = 0.3
+    min_points: int = 6
+    folds: int = 5
+    held_out_gain: float = 0.02
+    max_condition: float = 150.0
+    kernel_px: float = 4.0
+    inlier_sigmas: float = 3.5
+    ransac_px: tuple[float, ...] = (6.0, 20.0)
+    start_offset_m: float = 0.05
+    continued: int = 10
+    polished: int = 3
+
+    def __post_init__(self) -> None:
+        for name in ("pixel_sigma_px", "offset_sigma_m", "lag_sigma_s", "max_lag_s", "kernel_px"):
+            if not getattr(self, name) > 0:
+                raise TemporalPnpError(f"{name} must be positive, got {getattr(self, name)}")
+        if self.min_points < 5 or self.folds < 2 or not self.ransac_px:
+            raise TemporalPnpError("temporal PnP needs min_points >= 5, folds >= 2 and ransac_px")
+
+
+@dataclass(frozen=True, eq=False)
+class TemporalPnpResult:
+    """The camera's pose from a tracked mark.
+
+    Attributes:
+        T_camera_base: (4, 4).
+        point_in_link: (3,) the mark in the frame of its link, metres.
+        lag_s: how much later than the light the images are stamped.
+        inliers: (N,) frames whose mark lies where the solution says.
+        reprojection_rms_px: of the inliers.
+        held_out_rms_px: of the inliers, each predicted without its block of frames; NaN where the
+            track is too short to hold any out.
+        covariance: (6, 6) of the error of ``T_base_camera`` (displacement along base axes, then
+            rotation about them), given the track's noise and the priors of both extra parameters,
+            kept or not. Frames count as independent, so it is optimistic.
+        condition_number: of the problem solved, in units of what is expected of each parameter.
+        free: the extra parameters kept: "offset", "lag".
+        termination: "converged"; "ill-conditioned" when the motion hardly determines the pose;
+            "unverified" when the track is too short to hold any of it out.
+    """
+
+    T_camera_base: Array
+    point_in_link: Array
+    lag_s: float
+    inliers: Mask
+    reprojection_rms_px: float
+    held_out_rms_px: float
+    covariance: Array
+    condition_number: float
+    free: tuple[str, ...]
+    termination: str
+
+
+def solve_temporal_pnp(
+    pixels: Array,
+    visible: Mask,
+    link_poses: Callable[[float], Array],
+    K: Array,
+    settings: TemporalPnpSettings | None = None,
+    *,
+    expected_point_in_link: Array | None = None,
+) -> TemporalPnpResult:
+    """Return the camera pose, the mark's place on its link and the time lag from a track.
+
+    Args:
+        pixels: (N, 2) track of the mark, without lens distortion; NaN where unknown.
+        visible: (N,) frames in which the track is believed.
+        link_poses: given a lag in seconds, returns (N, 4, 4) ``T_base_link`` at the joint times
+            "image stamp minus lag"; NaN for frames where the joints are unknown.
+        K: (3, 3) intrinsic matrix.
+        settings: how to weigh; the defaults where None.
+        expected_point_in_link: (3,) where the mark is expected on its link, metres; the link's
+            origin where None.
+
+    Raises:
+        TemporalPnpError: too few visible frames, a mark that hardly moves, or a track that fits no
+            camera pose.
+    """
+    settings = settings or TemporalPnpSettings()
+    pixels = np.asarray(pixels, dtype=np.float64)
+    frames, path, lag_allowed = _usable_frames(pixels, visible, link_poses, settings)
+    expected = np.zeros(3) if expected_point_in_link is None else expected_point_in_link
+    problem = MarkProblem(
+        pixels=pixels[frames],
+        path=path,
+        K=np.asarray(K, dtype=np.float64),
+        expected_point=np.asarray(expected, dtype=np.float64),
+        pixel_sigma_px=settings.pixel_sigma_px,
+        lag_sigma_s=settings.lag_sigma_s,
+        offset_sigma_m=settings.offset_sigma_m,
+        max_lag_s=settings.max_lag_s,
+    )
+    check_spread(problem.points_base(problem.expected_point, 0.0), settings.min_points)
+    fits = _fit_models(problem, lag_allowed, settings)
+    extra, held_out_rms = _choose(problem, fits, settings)
+    return _result(problem, frames, len(pixels), extra, fits[extra], held_out_rms, settings)
+
+
+def _usable_frames(
+    pixels: Array,
+    visible: Mask,
+    link_poses: Callable[[float], Array],
+    settings: TemporalPnpSettings,
+) -> tuple[NDArray[np.intp], LinkPath, bool]:
+    """Return the frames to solve with, the link's path there, and whether the lag may be free.
+
+    The frames must not depend on the lag: a lag that makes a bad frame leave would look better.
+    """
+    if pixels.ndim != 2 or pixels.shape[1] != 2 or np.shape(visible) != (len(pixels),):
+        raise TemporalPnpError(
+            f"a track needs (N, 2) pixels and (N,) visible, got {pixels.shape} and "
+            f"{np.shape(visible)}"
+        )
+
+    still = LinkPath.tabulated(link_poses, 0.0)
+    seen = np.asarray(visible, dtype=bool) & np.isfinite(pixels).all(axis=1) & still.known
+    if seen.sum() < settings.min_points:
+        raise TemporalPnpError(
+            f"the mark is visible in {seen.sum()} frames with known joints, temporal PnP needs "
+            f"{settings.min_points}; choose a mark that is easier to follow or solve without one"
+        )
+    path = LinkPath.tabulated(link_poses, settings.max_lag_s)
+    covered = seen & path.known
+    if covered.sum() < max(settings.min_points, seen.sum() // 2):
+        return np.flatnonzero(seen), still.subset(seen), False
+    return np.flatnonzero(covered), path.subset(covered), True
+
+
+def _fit_models(
+    problem: MarkProblem, lag_allowed: bool, settings: TemporalPnpSettings
+) -> dict[ExtraParameters, MarkEstimate]:
+    """Return the best fit with each choice of extra parameters.
+
+    The model with all of them has the widest basin, so it goes through all starts; the others
+    begin at its best ones.
+    """
+    models = [model for model in _MODELS if lag_allowed or not model.lag]
+    richest = models[-1]
+    wide, narrow = settings.kernel_px * _WIDE_KERNEL, settings.kernel_px
+    rough = [
+        problem.minimise(start, richest, kernel_px=wide, steps=_FIRST_STEPS)
+        for start in mark_starts(
+            problem, settings.start_offset_m, settings.ransac_px, settings.min_points
+        )
+    ]
+    rough = [
+        problem.minimise(fit, richest, kernel_px=wide, steps=_ROUGH_STEPS)
+        for fit in sorted(rough, key=lambda fit: fit.cost)[: settings.continued]
+    ]
+    rough = [fit for fit in rough if np.isfinite(problem.errors_px(fit)).mean() > 0.5]
+    if not rough:
+        raise TemporalPnpError(
+            "the track fits no camera pose with the robot in front of it; choose another mark"
+        )
+    best = sorted(rough, key=lambda fit: fit.cost)[: settings.polished]
+    fits = {}
+    for model in models:
+        polished = []
+        for fit in best:
+            start = MarkEstimate(
+                fit.T_camera_base,
+                fit.point_in_link if model.offset else problem.expected_point,
+                fit.lag_s if model.lag else 0.0,
+            )
+            start = problem.minimise(start, model, kernel_px=wide, steps=_ROUGH_STEPS)
+            polished.append(problem.minimise(start, model, kernel_px=narrow, steps=_LAST_STEPS))
+        fits[model] = min(polished, key=lambda fit: fit.cost)
+    return fits
+
+
+def _choose(
+    problem: MarkProblem,
+    fits: dict[ExtraParameters, MarkEstimate],
+    settings: TemporalPnpSettings,
+) -> tuple[ExtraParameters, float]:
+    """Return the extra parameters worth keeping, and the rms error of held-out frames in pixels.
+
+    Frames that no fit explains are bad tracks; they say nothing about the parameters.
+    """
+    gate = settings.inlier_sigmas * settings.pixel_sigma_px
+    good = np.any([problem.errors_px(fit) < gate for fit in fits.values()], axis=0)
+    chosen = next(iter(fits))
+    if good.sum() < settings.min_points + settings.folds:
+        return chosen, float("nan")
+    held_out = {
+        extra: _held_out_errors(problem, extra, fit, good, settings) for extra, fit in fits.items()
+    }
+    kernel = settings.kernel_px
+    scores = {
+        extra: float(np.mean(np.log1p((errors / kernel) ** 2)))
+        for extra, errors in held_out.items()
+    }
+    for extra, fit in fits.items():
+        conditioned = _condition(problem, fit, extra) < settings.max_condition
+        if conditioned and scores[extra] < (1 - settings.held_out_gain) * scores[chosen]:
+            chosen = extra
+    errors = held_out[chosen]
+    inliers = problem.errors_px(fits[chosen])[good] < gate
+    return chosen, _rms(errors[inliers]) if inliers.any() else float("nan")
+
+
+def _held_out_errors(
+    problem: MarkProblem,
+    extra: ExtraParameters,
+    fit: MarkEstimate,
+    good: Mask,
+    settings: TemporalPnpSettings,
+) -> Array:
+    """Return the error of each good frame when its block of the track is left out of the fit."""
+    errors = np.full(len(good), np.nan)
+    for block in np.array_split(np.flatnonzero(good), settings.folds):
+        kept = good.copy()
+        kept[block] = False
+        without = problem.subset(kept).minimise(
+            fit, extra, kernel_px=settings.kernel_px, steps=_ROUGH_STEPS
+        )
+        errors[block] = problem.errors_px(without)[block]
+    return errors[good]
+
+
+def _condition(problem: MarkProblem, fit: MarkEstimate, extra: ExtraParameters) -> float:
+    return float(np.linalg.cond(problem.jacobian(fit, extra)))
+
+
+def _result(
+    problem: MarkProblem,
+    frames: NDArray[np.intp],
+    frame_count: int,
+    extra: ExtraParameters,
+    fit: MarkEstimate,
+    held_out_rms: float,
+    settings: TemporalPnpSettings,
+) -> TemporalPnpResult:
+    errors = problem.errors_px(fit)
+    good = errors < settings.inlier_sigmas * settings.pixel_sigma_px
+    if good.sum() < settings.min_points:
+        raise TemporalPnpError(
+            f"only {good.sum()} of {len(errors)} visible frames agree on a camera pose, temporal "
+            f"PnP needs {settings.min_points}; choose another mark or solve without one"
+        )
+    inliers = np.zeros(frame_count, dtype=bool)
+    inliers[frames[good]] = True
+    consistent = problem.subset(good)
+    condition = _condition(consistent, fit, extra)
+    return TemporalPnpResult(
+        T_camera_base=fit.T_camera_base,
+        point_in_link=fit.point_in_link,
+        lag_s=fit.lag_s,
+        inliers=inliers,
+        reprojection_rms_px=_rms(errors[good]),
+        held_out_rms_px=held_out_rms,
+        covariance=consistent.pose_covariance(fit, _MODELS[-1]),
+        condition_number=condition,
+        free=extra.names,
+        termination=_termination(condition, held_out_rms, settings),
+    )
+
+
+def _termination(condition: float, held_out_rms: float, settings: TemporalPnpSettings) -> str:
+    if condition >= settings.max_condition:
+        return "ill-conditioned"
+    return "converged" if np.isfinite(held_out_rms) else "unverified"
+
+
+def _rms(errors: Array) -> float:
+    return float(np.sqrt(np.mean(errors**2)))
