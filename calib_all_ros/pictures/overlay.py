@@ -18,6 +18,7 @@ AFTER: Colour = (0, 230, 90)
 TARGET: Colour = (80, 160, 255)
 
 _SUBPIXEL_BITS = 4
+_ENLARGED = 4
 _DASH_PX = 6
 _GAP_PX = 5
 _TINT = 0.35
@@ -77,21 +78,27 @@ def before_after(
 
 
 def _boundaries(mask: Mask) -> list[NDArray[np.float64]]:
-    """Return closed lines (N, 2) half-way between the mask's pixels and their neighbours.
+    """Return closed lines (N, 2) between the mask's pixels and their neighbours.
 
-    Contours of the mask and of its inverse run through pixel centres on either side of the
-    boundary; at twice the size, the mask's contour lies within a quarter pixel of it.
+    A contour runs through the centres of the mask's outermost pixels; of the enlarged mask these
+    lie close to its edge.
     """
-    padded = np.pad(mask, 1).astype(np.uint8)
-    doubled = cv2.resize(padded, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
-    contours, _ = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    enlarged = cv2.resize(
+        np.pad(mask, 1).astype(np.uint8),
+        None,
+        fx=_ENLARGED,
+        fy=_ENLARGED,
+        interpolation=cv2.INTER_NEAREST,
+    )
+    contours, _ = cv2.findContours(enlarged, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    # A running mean over about two pixels turns the staircase into a line.
+    reach = _ENLARGED
+    weights = np.full(2 * reach + 1, 1 / (2 * reach + 1))
     lines = []
     for contour in contours:
-        line = (contour.reshape(-1, 2) + 0.5) / 2 - 0.5 - 1.0
-        # A running mean over about two pixels turns the staircase into a line.
-        around = np.concatenate([line[-2:], line, line[:2]])
-        smooth = np.stack([np.convolve(axis, np.full(5, 0.2), "valid") for axis in around.T], 1)
-        lines.append(smooth)
+        line = (contour.reshape(-1, 2) + 0.5) / _ENLARGED - 0.5 - 1.0
+        around = np.pad(line, ((reach, reach), (0, 0)), mode="wrap")
+        lines.append(np.stack([np.convolve(axis, weights, "valid") for axis in around.T], 1))
     return lines
 
 

@@ -15,9 +15,10 @@ from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.edge_measurements import measure_edges
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.gauss_newton import Parameters, step
+from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, step
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.outline import render_outline
+from calib_all_ros.solving.silhouette_fit import frame_rms_px
 
 BACKGROUND_MARGIN_PX = 3
 
@@ -49,15 +50,15 @@ class EdgeFit:
         estimate: The estimate after the last step.
         rms_px: Robustly weighted root mean square distance of outline and edges.
         measured_share: Share of the outline inside the image at which an edge was found.
-        information: (P, P) normal matrix; see `gauss_newton.Step`.
-        twist_centre: (3,) point in the optical frame its rotation turns about.
+        contour_px: (M,) the same for each frame, NaN where nothing was measured.
+        system: The linearised measurements at the last step.
     """
 
     estimate: Estimate
     rms_px: float
     measured_share: float
-    information: NDArray[np.float64]
-    twist_centre: NDArray[np.float64]
+    contour_px: NDArray[np.float64]
+    system: LinearSystem | None
 
 
 def fit_edges(
@@ -69,7 +70,7 @@ def fit_edges(
     use: NDArray[np.intp],
     ignore: NDArray[np.bool_] | None = None,
     parameters: Parameters = Parameters(mask_bias_sigma_px=0.3),  # noqa: B008
-    settings: EdgeSettings = EdgeSettings(),  # noqa: B008
+    settings: EdgeSettings = EdgeSettings(),
 ) -> EdgeFit:
     """Fit an estimate that is already within a few pixels to image edges.
 
@@ -102,13 +103,14 @@ def fit_edges(
             estimate = taken.estimate
             if taken.shift_px < settings.stop_px:
                 break
+    system = taken.system
+    rms = np.sqrt(np.average(system.residual**2, weights=system.evidence)) if system else np.nan
     u, v = outline.pixels.T
     inside = (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
-    total = max(float(biased.weight.sum()), 1e-12)
     return EdgeFit(
         estimate,
-        float(np.sqrt((biased.weight * biased.residual**2).sum() / total)),
+        float(rms),
         len(biased.index) / max(int(inside.sum()), 1),
-        taken.information,
-        taken.twist_centre,
+        frame_rms_px(taken.system, len(use)),
+        taken.system,
     )

@@ -87,15 +87,35 @@ class Step:
         estimate: The estimate after the step.
         shift_px: Root mean square motion of the outline that the pose step causes.
         cost: Robust cost of the estimate *before* the step, in units of the squared kernel scale.
-        information: (P, P) weighted normal matrix, pose first, without priors.
-        twist_centre: (3,) point in the optical frame about which the pose step turns.
+        system: The linearised measurements, None where nothing was measured.
     """
 
     estimate: Estimate
     shift_px: float
     cost: float
-    information: NDArray[np.float64] = field(repr=False)
-    twist_centre: NDArray[np.float64] = field(repr=False)
+    system: LinearSystem | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class LinearSystem:
+    """Measurements linearised about an estimate.
+
+    Attributes:
+        J: (K, P) derivatives of the residuals, pose first: rotation about ``centre`` and
+            translation in the optical frame.
+        residual: (K,) residuals in pixels.
+        evidence: (K,) robust weights over the residuals' variance and correlation.
+        frame: (K,) frame of each measurement.
+        prior: (P,) diagonal information of the priors.
+        centre: (3,) point in the optical frame.
+    """
+
+    J: NDArray[np.float64]
+    residual: NDArray[np.float64]
+    evidence: NDArray[np.float64]
+    frame: NDArray[np.int32]
+    prior: NDArray[np.float64]
+    centre: NDArray[np.float64]
 
 
 def robust_weight(residual: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
@@ -137,7 +157,7 @@ def step(
     weight = m.weight * robust_weight(m.residual, kernel_px)
     total = float(weight.sum())
     if total <= 0.0:
-        return Step(estimate, 0.0, 1.0, np.zeros((POSE_SIZE, POSE_SIZE)), np.zeros(3))
+        return Step(estimate, 0.0, 1.0)
     cost = float((m.weight * robust_cost(m.residual, kernel_px)).sum() / m.weight.sum())
     centre = np.average(points, axis=0, weights=weight)
 
@@ -169,14 +189,15 @@ def step(
     weighted = J * evidence[:, None]
     H = J.T @ weighted
     g = weighted.T @ m.residual
-    information = H.copy()
-    H[np.diag_indices_from(H)] += np.concatenate(prior_information)
+    frame = outline.frame[m.index]
+    prior = np.concatenate(prior_information)
+    H[np.diag_indices_from(H)] += prior
     g += np.concatenate(prior_pull)
 
     own_lags = None
     if parameters.frame_lags:
         H, g, own_lags = _eliminate_frame_lags(
-            H, g, weighted, lag_column, evidence, outline.frame[m.index], m.residual,
+            H, g, weighted, lag_column, evidence, frame, m.residual,
             estimate, len(outline.masks), parameters.frame_lag_sigma_s,
         )  # fmt: skip
     H[np.diag_indices_from(H)] *= 1.0 + LEVENBERG
@@ -202,7 +223,8 @@ def step(
         moved = replace(moved, frame_lags_s=departure + coupling @ delta)
     shift = J[:, :POSE_SIZE] @ delta[:POSE_SIZE]
     shift_px = float(np.sqrt((weight * shift**2).sum() / total))
-    return Step(moved, shift_px, cost, information, centre)
+    system = LinearSystem(J, m.residual, evidence, frame, prior, centre)
+    return Step(moved, shift_px, cost, system)
 
 
 def _eliminate_frame_lags(

@@ -73,7 +73,7 @@ class Candidate:
 
 def search_masks(
     problem: SilhouetteProblem,
-    settings: SearchSettings = SearchSettings(),  # noqa: B008
+    settings: SearchSettings = SearchSettings(),
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> list[Candidate]:
@@ -131,7 +131,7 @@ def search_change(
     surface: RobotSurface,
     motion: RobotMotion,
     camera: Camera,
-    settings: SearchSettings = SearchSettings(),  # noqa: B008
+    settings: SearchSettings = SearchSettings(),
     seed: int = 0,
     on_progress: Progress | None = None,
 ) -> list[Candidate]:

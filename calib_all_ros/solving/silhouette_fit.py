@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.gauss_newton import Parameters, step
+from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, Step, step
 from calib_all_ros.solving.mask_measurements import (
     MaskTargets,
     intersection_over_union,
@@ -110,16 +110,16 @@ class SilhouetteFit:
         estimate: The best estimate that was visited at the last level.
         iou: (N,) overlap of rendered and observed silhouettes.
         cost: Robust cost at the last level, between 0 and 1.
-        information: (P, P) normal matrix at the last level, pose first; see `gauss_newton.Step`.
-        twist_centre: (3,) point in the optical frame the information's rotation turns about.
+        contour_px: (N,) robust root mean square distance of the outlines, NaN where not measured.
+        system: The linearised measurements at the last level.
         termination: "converged" or "step limit".
     """
 
     estimate: Estimate
     iou: NDArray[np.float64]
     cost: float
-    information: NDArray[np.float64]
-    twist_centre: NDArray[np.float64]
+    contour_px: NDArray[np.float64]
+    system: LinearSystem | None
     termination: str
 
 
@@ -160,7 +160,7 @@ def fit_silhouettes(
     targets = targets or TargetPyramid(problem.masks, problem.ignore)
     estimate = start
     for level in schedule:
-        estimate, cost, information, centre, converged = _fit_level(
+        taken, estimate, converged = _fit_level(
             problem, estimate, parameters, level, targets.at(level.scale), on_step
         )
     last = targets.at(schedule[-1].scale)
@@ -169,9 +169,9 @@ def fit_silhouettes(
     return SilhouetteFit(
         estimate=estimate,
         iou=intersection_over_union(outline.masks, last.masks, last.ignore),
-        cost=cost,
-        information=information,
-        twist_centre=centre,
+        cost=taken.cost,
+        contour_px=frame_rms_px(taken.system, len(problem.masks)),
+        system=taken.system,
         termination="converged" if converged else "step limit",
     )
 
@@ -183,15 +183,15 @@ def _fit_level(
     level: Level,
     targets: MaskTargets,
     on_step: Callable[[Estimate, float], None] | None,
-) -> tuple[Estimate, float, NDArray[np.float64], NDArray[np.float64], bool]:
+) -> tuple[Step, Estimate, bool]:
+    """Return the step taken from the estimate that was kept, that estimate, and convergence."""
     camera = problem.camera.scaled(level.scale)
     surface = problem.surface.simplified(level.detail_m)
     weights = problem.weights()
     if level.scale < 1 / 4:
         parameters = replace(parameters, mask_bias=False, focal_scale=False, frame_lags=False)
     kernels = np.geomspace(level.first_kernel_px, level.last_kernel_px, level.steps)
-    best: tuple[float, Estimate, NDArray[np.float64], NDArray[np.float64]] | None = None
-    converged = False
+    best: tuple[float, Step, Estimate] | None = None
     for kernel in kernels:
         outline = render_outline(surface, problem.motion, camera, estimate)
         bias = estimate.mask_bias_px * level.scale
@@ -205,13 +205,18 @@ def _fit_level(
         overlap = intersection_over_union(outline.masks, targets.masks, targets.ignore)
         score = -float(np.average(overlap, weights=weights))
         if best is None or score < best[0]:
-            best = (score, estimate, taken.information, taken.twist_centre)
-            cost = taken.cost
+            best = (score, taken, estimate)
         estimate = taken.estimate
         if taken.shift_px < level.stop_px:
-            converged = True
-            break
+            return taken, estimate, True
     assert best is not None
-    if converged:
-        return estimate, taken.cost, taken.information, taken.twist_centre, True
-    return best[1], cost, best[2], best[3], False
+    return best[1], best[2], False
+
+
+def frame_rms_px(system: LinearSystem | None, count: int) -> NDArray[np.float64]:
+    """Return the (count,) robustly weighted root mean square residual of each frame."""
+    if system is None:
+        return np.full(count, np.nan)
+    weight = np.bincount(system.frame, system.evidence, count)
+    squares = np.bincount(system.frame, system.evidence * system.residual**2, count)
+    return np.where(weight > 0, np.sqrt(squares / np.maximum(weight, 1e-300)), np.nan)

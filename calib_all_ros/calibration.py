@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole calibration as one function: recording and robot in, pose and verdict out."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros import __version__
+from calib_all_ros.errors import CalibAllError
+from calib_all_ros.quality.jackknife import PoseUncertainty, pose_uncertainty
+from calib_all_ros.quality.verdict import judge
+from calib_all_ros.recording.recording import Recording
+from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.results.records import Covariance, FrameQuality, Provenance, RobotRecord
+from calib_all_ros.robot.description import Robot
+from calib_all_ros.settings import Settings
+from calib_all_ros.solving.image_route import solve_from_images
+from calib_all_ros.solving.mark_route import Mark, MarkOutcome, check_mark, start_from_mark
+from calib_all_ros.solving.mask_route import solve_from_masks
+from calib_all_ros.solving.observations import Observations, prepare
+from calib_all_ros.solving.route import RouteResult
+
+__all__ = ["Mark", "calibrate"]
+
+Progress = Callable[[str, float], None]
+logger = logging.getLogger(__name__)
+
+
+class _Stages:
+    """Passes progress on and measures how long each stage takes."""
+
+    def __init__(self, on_progress: Progress | None) -> None:
+        self._on_progress = on_progress
+        self._since = time.perf_counter()
+        self._current: str | None = None
+        self.times_s: dict[str, float] = {}
+
+    def __call__(self, stage: str, share: float) -> None:
+        now = time.perf_counter()
+        if self._current is not None:
+            self.times_s[self._current] = (
+                self.times_s.get(self._current, 0.0) + now - self._since
+            )
+        self._since = now
+        self._current = stage
+        if self._on_progress:
+            self._on_progress(stage, share)
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """All that a result is put together from."""
+
+    observations: Observations
+    result: RouteResult
+    mark: MarkOutcome | None
+    uncertainty: PoseUncertainty | None
+
+    @property
+    def frame_numbers(self) -> NDArray[np.intp]:
+        return self.observations.frames[self.observations.solve]
+
+
+def calibrate(
+    recording: Recording,
+    robot: Robot,
+    *,
+    mark: Mark | None = None,
+    settings: Settings | None = None,
+    on_progress: Progress | None = None,
+) -> Calibration:
+    """Find the pose of the camera of a recording relative to the robot's base.
+
+    With masks in the recording the robot's silhouette is fitted to them; without, to what moves
+    in the images. A mark is tracked and gives one more start; the search without a mark runs all
+    the same and the better start wins, so that a poor track does no harm.
+
+    Args:
+        recording: Images, camera and joint states; the camera must not move.
+        robot: The robot.
+        mark: A point on a link, seen in one image.
+        settings: The defaults where None.
+        on_progress: Called with the name of the stage and its finished share.
+
+    Raises:
+        CalibAllError: The input cannot be used; the message says why. A pose that cannot be
+            vouched for is not an error but a rejected verdict.
+    """
+    settings = settings or Settings()
+    stages = _Stages(on_progress)
+    stages("prepare", 0.0)
+    if mark is not None:
+        check_mark(mark, recording, robot)
+    observations = prepare(recording, robot, settings.frames)
+    logger.info(
+        "using %d images for the pose: %s",
+        len(observations.solve),
+        observations.frames[observations.solve].tolist(),
+    )
+    outcome = None
+    if mark is not None:
+        stages("mark", 0.0)
+        outcome = start_from_mark(mark, recording, observations, settings.mark)
+        logger.info("mark: %s", outcome.summary)
+    starts = () if outcome is None or outcome.start is None else (outcome.start,)
+    solve = solve_from_images if observations.masks is None else solve_from_masks
+    logger.info("evidence: %s", "images" if observations.masks is None else "recorded masks")
+    result = solve(observations, settings, starts, stages)
+    logger.info("the %s gave the better start", result.start.source)
+    stages("verdict", 0.0)
+    uncertainty = None
+    if result.system is not None:
+        uncertainty = pose_uncertainty(result.system, result.estimate.T_camera_base)
+    evidence = _Evidence(observations, result, outcome, uncertainty)
+    calibration = _assemble(recording, robot, mark, settings, evidence, stages)
+    logger.info("verdict: %s", calibration.verdict.status)
+    for reason in calibration.verdict.reasons:
+        logger.info("  %s", reason)
+    return calibration
+
+
+def _assemble(
+    recording: Recording,
+    robot: Robot,
+    mark: Mark | None,
+    settings: Settings,
+    evidence: _Evidence,
+    stages: _Stages,
+) -> Calibration:
+    result, uncertainty = evidence.result, evidence.uncertainty
+    estimate = result.estimate
+    if not np.isfinite(estimate.T_camera_base).all():
+        raise CalibAllError(
+            f"the solve on {recording.source} diverged: the images do not show this robot moving"
+        )
+    verdict = judge(
+        result, evidence.frame_numbers, uncertainty, evidence.observations.warnings
+    )
+    quality = {
+        "iou_median": float(np.median(result.iou[result.used])),
+        "iou_worst": float(np.min(result.iou[result.used])),
+        "contour_rms_px": float(np.sqrt(np.nanmean(result.contour_px[result.used] ** 2))),
+        **result.quality,
+    }
+    if uncertainty is not None:
+        quality["leave_one_out_position_mm"] = uncertainty.position_mm
+        quality["leave_one_out_rotation_deg"] = uncertainty.rotation_deg
+    refinement = settings.refinement
+    mark_used = evidence.mark is not None and evidence.mark.start is not None
+    stages("done", 1.0)
+    return Calibration(
+        T_camera_base=estimate.T_camera_base,
+        camera=recording.camera,
+        robot=RobotRecord(
+            robot.name,
+            robot.kinematics.base_frame,
+            None if mark is None else mark.link,
+            robot.description_hash,
+        ),
+        verdict=verdict,
+        provenance=Provenance(
+            recording=recording.source,
+            fingerprint=recording.fingerprint,
+            package_version=__version__,
+            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            frames_used=tuple(int(n) for n in evidence.frame_numbers[result.used]),
+            settings=settings.to_mapping(),
+            stage_times_s=dict(stages.times_s),
+        ),
+        quality=quality,
+        frames=_frame_table(evidence),
+        covariance=None
+        if uncertainty is None
+        else Covariance(uncertainty.covariance),
+        lag_ms=1e3 * estimate.lag_s if refinement.lag else None,
+        mask_bias_px=estimate.mask_bias_px if refinement.mask_bias else None,
+        point_offset_m=evidence.mark.point_in_link if mark_used and evidence.mark else None,
+        focal_scale=estimate.focal_scale if refinement.focal_scale else None,
+        stages={
+            "coarse": result.start.T_camera_base,
+            "refined": estimate.T_camera_base,
+        },
+    )
+
+
+def _frame_table(evidence: _Evidence) -> tuple[FrameQuality, ...]:
+    result, observations = evidence.result, evidence.observations
+    stamps = observations.motion.stamps_ns[observations.solve]
+    rows = []
+    for i, number in enumerate(evidence.frame_numbers):
+        own_lag = result.own_lag_s[i] + result.estimate.lag_s
+        rows.append(
+            FrameQuality(
+                index=int(number),
+                stamp_ns=int(stamps[i]),
+                iou=float(result.iou[i]),
+                contour_px=float(result.contour_px[i]) if result.contour_px[i] >= 0 else None,
+                lag_ms=1e3 * float(own_lag) if np.isfinite(own_lag) else None,
+                used=bool(result.used[i]),
+            )
+        )
+    return tuple(rows)

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log of one run of a command: a temporary file until a command puts it with its results."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import warnings
+from pathlib import Path
+from types import TracebackType
+
+LOG_NAME = "calib_all.log"
+_PACKAGE = "calib_all_ros"
+_FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
+
+
+class RunLog:
+    """Collects the messages of the package, as a context manager.
+
+    The file is removed at the end, unless it was kept.
+    """
+
+    def __enter__(self) -> RunLog:
+        """Begin to log."""
+        handle, name = tempfile.mkstemp(prefix="calib_all-", suffix=".log")
+        os.close(handle)
+        self._path = Path(name)
+        self._kept = False
+        self._logger = logging.getLogger(_PACKAGE)
+        self._level_before = self._logger.level
+        self._handlers: list[logging.Handler] = []
+        self._logger.setLevel(logging.DEBUG)
+        self._add(logging.FileHandler(self._path, encoding="utf-8"))
+        # Warnings of the libraries belong into the log, not between the lines of the answer.
+        self._show_warning = warnings.showwarning
+        warnings.showwarning = self._log_warning
+        self._logger.info("calib_all %s", " ".join(sys.argv[1:]))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the log."""
+        warnings.showwarning = self._show_warning
+        for handler in self._handlers:
+            self._logger.removeHandler(handler)
+            handler.close()
+        self._logger.setLevel(self._level_before)
+        if not self._kept:
+            self._path.unlink(missing_ok=True)
+
+    def show_on_stderr(self) -> None:
+        """Print the log while it grows, from level INFO."""
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setLevel(logging.INFO)
+        self._add(handler)
+
+    def copy_to(self, folder: Path) -> Path:
+        """Copy what there is so far into a folder of results; return the copy."""
+        for handler in self._handlers:
+            handler.flush()
+        target = folder / LOG_NAME
+        shutil.copyfile(self._path, target)
+        return target
+
+    def keep(self, error: Exception) -> Path:
+        """Log the traceback of an error nobody expected; return the file, which then stays."""
+        self._logger.error("internal error", exc_info=error)
+        self._kept = True
+        return self._path
+
+    def _add(self, handler: logging.Handler) -> None:
+        handler.setFormatter(logging.Formatter(_FORMAT))
+        self._handlers.append(handler)
+        self._logger.addHandler(handler)
+
+    def _log_warning(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: object = None,
+        line: str | None = None,
+    ) -> None:
+        self._logger.warning("%s:%d: %s: %s", filename, lineno, category.__name__, message)

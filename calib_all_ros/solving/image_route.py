@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From images and joint angles alone to a refined camera pose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.settings import Settings
+from calib_all_ros.solving.change import change_probability, shrink_images
+from calib_all_ros.solving.edge_fit import fit_edges
+from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.mask_route import refined_parameters, search_settings
+from calib_all_ros.solving.observations import Observations
+from calib_all_ros.solving.route import Progress, RouteResult, Start
+from calib_all_ros.solving.search import SearchSettings, search_change
+from calib_all_ros.solving.self_masked import (
+    FINE_ROUNDS,
+    ROUGH_ROUNDS,
+    ImageStack,
+    SelfMaskedFit,
+    refine_from_images,
+)
+from calib_all_ros.solving.silhouette_scores import PosedRobot
+
+ROUGH_FRAMES = 10
+JUDGING_WIDTH_PX = 96
+EDGE_BIAS_SIGMA_PX = 0.3
+
+
+class ChangeJudge:
+    """Says how well a pose explains what changes between images.
+
+    Unlike the overlap with masks that were made with the help of a pose, this does not depend on
+    any estimate, so it can tell good poses from bad ones.
+    """
+
+    def __init__(self, observations: Observations, frames: NDArray[np.intp]) -> None:
+        """Prepare the change maps between ``frames``, positions in the observations."""
+        self._camera = observations.camera.scaled(JUDGING_WIDTH_PX / observations.camera.width)
+        self._pairs, self._change = change_probability(
+            shrink_images(observations.images[frames], JUDGING_WIDTH_PX)
+        )
+        self._surface = observations.surface.simplified(0.01)
+        self._motion = observations.motion.subset(frames)
+
+    def score(self, estimate: Estimate) -> float:
+        """Return the mean overlap of predicted and observed change, between 0 and 1."""
+        robot = PosedRobot(self._surface, self._motion.link_poses(estimate.lag_s))
+        poses = estimate.T_camera_base[None]
+        return float(robot.change_overlap(poses, self._camera, self._pairs, self._change)[0])
+
+
+def solve_from_images(
+    observations: Observations,
+    settings: Settings,
+    marked: tuple[Start, ...] = (),
+    on_progress: Progress | None = None,
+) -> RouteResult:
+    """Find and refine the camera pose from what moves in the images.
+
+    Args:
+        observations: Frames; those beside the fitted ones serve the background.
+        settings: Effort and nuisances.
+        marked: Starts from elsewhere; the search's are tried beside them.
+        on_progress: Called with the stage and its finished share.
+    """
+    effort = search_settings(settings)
+    judge = ChangeJudge(observations, observations.spread(effort.change_frames))
+    stack = ImageStack(observations.images)
+    start, rough = _best_start(observations, stack, judge, settings, effort, marked, on_progress)
+
+    parameters = refined_parameters(settings)
+    turns = len(FINE_ROUNDS)
+
+    def report(turn: int, _: SelfMaskedFit) -> None:
+        if on_progress:
+            on_progress("refine", 0.8 * (turn + 1) / turns)
+
+    fine = refine_from_images(
+        stack, observations.surface, observations.motion, observations.camera, rough,
+        observations.solve, FINE_ROUNDS, parameters, report,
+    )  # fmt: skip
+    edges = fit_edges(
+        stack.at(1.0), observations.surface, observations.motion, observations.camera,
+        replace(fine.fit.estimate, mask_bias_px=0.0), observations.solve, fine.segmented.ignore,
+        replace(parameters, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX),
+    )  # fmt: skip
+    if on_progress:
+        on_progress("refine", 1.0)
+    count = len(observations.solve)
+    return RouteResult(
+        start=start,
+        estimate=edges.estimate,
+        used=np.ones(count, dtype=bool),
+        iou=fine.fit.iou,
+        contour_px=edges.contour_px,
+        own_lag_s=np.full(count, np.nan),
+        masks=fine.segmented.masks,
+        system=edges.system,
+        quality={
+            "change_overlap": judge.score(edges.estimate),
+            "edge_share": edges.measured_share,
+            "edge_rms_px": edges.rms_px,
+        },
+    )
+
+
+def _best_start(
+    observations: Observations,
+    stack: ImageStack,
+    judge: ChangeJudge,
+    settings: Settings,
+    effort: SearchSettings,
+    marked: tuple[Start, ...],
+    on_progress: Progress | None,
+) -> tuple[Start, Estimate]:
+    """Return the start whose rough refinement explains the changes best, and that refinement."""
+    frames = observations.spread(effort.change_frames)
+    found = search_change(
+        observations.images[frames],
+        observations.surface,
+        observations.motion.subset(frames),
+        observations.camera,
+        effort,
+        settings.seed,
+        (lambda share: on_progress("search", share)) if on_progress else None,
+    )
+    starts = [*marked, *(Start(candidate.T_camera_base, "search") for candidate in found)]
+    rough_frames = observations.spread(ROUGH_FRAMES)
+    best: tuple[float, Start, Estimate] | None = None
+    for number, start in enumerate(starts):
+        refined = refine_from_images(
+            stack, observations.surface, observations.motion, observations.camera,
+            Estimate(start.T_camera_base), rough_frames, ROUGH_ROUNDS,
+        ).fit.estimate  # fmt: skip
+        score = judge.score(refined)
+        if best is None or score > best[0]:
+            best = (score, start, refined)
+        if on_progress:
+            on_progress("coarse", (number + 1) / len(starts))
+    assert best is not None
+    return best[1], best[2]

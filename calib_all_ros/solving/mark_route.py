@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From one mark on a link to a camera pose to start from: the paper's coarse stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.errors import CalibAllError
+from calib_all_ros.recording.preflight import joints_at_frames
+from calib_all_ros.recording.recording import Recording
+from calib_all_ros.robot.description import Robot
+from calib_all_ros.settings import MarkSettings
+from calib_all_ros.solving.motion import RobotMotion
+from calib_all_ros.solving.observations import Observations, View
+from calib_all_ros.solving.route import Start
+from calib_all_ros.solving.temporal_pnp import TemporalPnpError, solve_epnp, solve_temporal_pnp
+from calib_all_ros.tracking.lucas_kanade import track_point
+
+# A mark is followed through at most so many images around its own.
+MAX_TRACKED_FRAMES = 600
+
+
+class MarkError(CalibAllError):
+    """A mark that cannot be used."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A point on a link, as a person marks it in one image.
+
+    Attributes:
+        pixel: (u, v) in the recording's image.
+        frame: Number of that image in the recording.
+        link: Name of the link it is on.
+    """
+
+    pixel: tuple[float, float]
+    frame: int
+    link: str
+
+
+@dataclass(frozen=True)
+class MarkOutcome:
+    """What a mark led to.
+
+    Attributes:
+        start: A pose to start from, or None where the track gave none.
+        point_in_link: (3,) the mark in the frame of its link, None without a pose.
+        summary: One sentence on what happened.
+    """
+
+    start: Start | None
+    point_in_link: NDArray[np.float64] | None
+    summary: str
+
+
+class _TrackedImages:
+    """The images of a stretch of the recording, as the solve sees them."""
+
+    def __init__(self, recording: Recording, view: View, frames: NDArray[np.intp]) -> None:
+        self._recording, self._view, self._frames = recording, view, frames
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
+        return self._view.image(self._recording.images[int(self._frames[index])])
+
+
+def check_mark(mark: Mark, recording: Recording, robot: Robot) -> None:
+    """Check that a mark can be one.
+
+    Raises:
+        MarkError: It is outside the image, the recording has no such image, or the robot no such
+            link, or the link does not move.
+    """
+    u, v = mark.pixel
+    width, height = recording.camera.width, recording.camera.height
+    if not (0 <= u <= width - 1 and 0 <= v <= height - 1):
+        raise MarkError(
+            f"the mark {u:g},{v:g} is outside the image of {width}x{height} pixels: give u from 0 "
+            f"to {width - 1} and v from 0 to {height - 1}"
+        )
+    if not 0 <= mark.frame < len(recording):
+        raise MarkError(
+            f"the mark is in image {mark.frame}, but {recording.source} has images 0 to "
+            f"{len(recording) - 1}"
+        )
+    links = robot.kinematics.link_names
+    if mark.link not in links:
+        raise MarkError(f"no link '{mark.link}' to carry the mark; there are: {', '.join(links)}")
+    if not robot.kinematics.moving_joints(mark.link):
+        raise MarkError(
+            f"link '{mark.link}' does not move relative to {robot.kinematics.base_frame}: put the "
+            "mark on a moving link, best on the end-effector"
+        )
+
+
+def start_from_mark(
+    mark: Mark, recording: Recording, observations: Observations, settings: MarkSettings
+) -> MarkOutcome:
+    """Track a mark and solve for the camera pose.
+
+    A track that is lost or a pose that is not well determined is no error: the outcome says so,
+    and the calibration goes on without the mark.
+    """
+    first = max(0, mark.frame - MAX_TRACKED_FRAMES // 2)
+    frames = np.arange(first, min(len(recording), first + MAX_TRACKED_FRAMES))
+    images = _TrackedImages(recording, observations.view, frames)
+    pixel = observations.view.pixels(np.array([mark.pixel]))[0]
+    track = track_point(images, pixel, mark.frame - first)
+    motion = RobotMotion(
+        observations.motion.kinematics,
+        recording.joints,
+        recording.image_stamps_ns[frames],
+        observations.motion.assumed_positions,
+    )
+    link = motion.kinematics.link_names.index(mark.link)
+    recorded = [n for n in motion.kinematics.joint_names if n not in motion.assumed_positions]
+    known = joints_at_frames(motion.stamps_ns, recording.joints, recorded).valid
+
+    def link_poses(lag_s: float) -> NDArray[np.float64]:
+        poses = motion.link_poses(lag_s)[:, link].copy()
+        poses[~known] = np.nan
+        return poses
+
+    seen = track.visible & known
+    tracked = f"followed through {np.count_nonzero(track.visible)} of {len(track.visible)} images"
+    K = observations.camera.K
+    try:
+        if settings.method == "epnp":
+            origins = link_poses(0.0)[seen, :3, 3]
+            T_camera_base = solve_epnp(origins, track.pixels[seen], K)
+            return MarkOutcome(Start(T_camera_base, "mark"), np.zeros(3), f"{tracked}, EPnP")
+        solved = solve_temporal_pnp(track.pixels, track.visible, link_poses, K)
+    except TemporalPnpError as error:
+        return MarkOutcome(None, None, f"{tracked}; not used: {error}")
+    return MarkOutcome(
+        Start(solved.T_camera_base, "mark"),
+        solved.point_in_link,
+        f"{tracked}; {solved.termination}, {solved.reprojection_rms_px:.1f} px rms",
+    )

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From masks to a refined camera pose."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from calib_all_ros.quality.synchronisation import FrameTiming, examine_timing
+from calib_all_ros.settings import Settings
+from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.gauss_newton import Parameters
+from calib_all_ros.solving.observations import Observations
+from calib_all_ros.solving.route import Progress, RouteResult, Start
+from calib_all_ros.solving.search import SearchSettings, search_masks
+from calib_all_ros.solving.silhouette_fit import (
+    POLISH_SCHEDULE,
+    Level,
+    SilhouetteFit,
+    SilhouetteProblem,
+    TargetPyramid,
+    fit_silhouettes,
+)
+
+# A start this good needs no other.
+CONVINCING_IOU = 0.9
+MIN_FITTING_FRAMES = 2
+# Starts are compared at a quarter of the size, where masks prepared once serve them all.
+_COMPARISON = (Level(1 / 4, 10, 8.0, 4.0, detail_m=0.005),)
+
+
+def solve_from_masks(
+    observations: Observations,
+    settings: Settings,
+    marked: tuple[Start, ...] = (),
+    on_progress: Progress | None = None,
+) -> RouteResult:
+    """Find and refine the camera pose from the recorded masks.
+
+    Args:
+        observations: Frames with masks.
+        settings: Effort and nuisances.
+        marked: Starts from elsewhere; the search's are tried beside them.
+        on_progress: Called with the stage and its finished share.
+    """
+    assert observations.masks is not None
+    problem = SilhouetteProblem(
+        observations.surface, observations.motion, observations.camera, observations.masks
+    )
+    targets = TargetPyramid(problem.masks)
+    start, rough = _best_start(observations, problem, targets, settings, marked, on_progress)
+    if on_progress:
+        on_progress("refine", 0.0)
+    parameters = refined_parameters(settings)
+    fit = fit_silhouettes(problem, rough.estimate, parameters, POLISH_SCHEDULE, targets)
+    if on_progress:
+        on_progress("refine", 0.6)
+    timing = examine_timing(problem, fit.estimate)
+    used = np.ones(len(problem.masks), dtype=bool)
+    if timing.late.any() and np.count_nonzero(timing.fits) >= MIN_FITTING_FRAMES:
+        fit, used = _without_late_frames(problem, fit, parameters, timing)
+    if on_progress:
+        on_progress("refine", 1.0)
+    return RouteResult(
+        start=start,
+        estimate=fit.estimate,
+        used=used,
+        iou=fit.iou,
+        contour_px=fit.contour_px,
+        own_lag_s=np.where(timing.late, timing.best_lag_s, np.nan),
+        masks=problem.masks,
+        system=fit.system,
+        quality={"late_frames": float(np.count_nonzero(timing.late))},
+    )
+
+
+def refined_parameters(settings: Settings) -> Parameters:
+    """Return what the refinement estimates, by the settings."""
+    wanted = settings.refinement
+    return Parameters(
+        lag=wanted.lag, mask_bias=wanted.mask_bias, focal_scale=wanted.focal_scale
+    )
+
+
+def search_settings(settings: Settings) -> SearchSettings:
+    """Return the search's effort, by the settings."""
+    wanted = settings.search
+    return SearchSettings(
+        hypotheses=wanted.hypotheses, candidates=wanted.candidates, finalists=wanted.finalists
+    )
+
+
+def _best_start(
+    observations: Observations,
+    problem: SilhouetteProblem,
+    targets: TargetPyramid,
+    settings: Settings,
+    marked: tuple[Start, ...],
+    on_progress: Progress | None,
+) -> tuple[Start, SilhouetteFit]:
+    effort = search_settings(settings)
+    few = problem.subset(observations.spread(effort.mask_frames))
+    best: tuple[Start, SilhouetteFit] | None = None
+    starts = list(marked)
+    for attempt in range(settings.search.attempts):
+        found = search_masks(
+            few,
+            effort,
+            settings.seed + attempt,
+            (lambda share: on_progress("search", share)) if on_progress else None,
+        )
+        starts += [Start(candidate.T_camera_base, "search") for candidate in found]
+        for start in starts:
+            pose_only = Parameters(lag=False, mask_bias=False)
+            fit = fit_silhouettes(
+                problem, Estimate(start.T_camera_base), pose_only, _COMPARISON, targets
+            )
+            if best is None or np.sum(fit.iou**2) > np.sum(best[1].iou ** 2):
+                best = (start, fit)
+        assert best is not None
+        if np.quantile(best[1].iou, 0.75) >= CONVINCING_IOU:
+            break
+        starts = []
+    assert best is not None
+    return best
+
+
+def _without_late_frames(
+    problem: SilhouetteProblem, fit: SilhouetteFit, parameters: Parameters, timing: FrameTiming
+) -> tuple[SilhouetteFit, np.ndarray]:
+    """Refit to the images that fit; report the overlap of all of them."""
+    chosen = np.flatnonzero(timing.fits)
+    # With a few key frames left, a lag between them can be anything.
+    fewer = replace(parameters, lag=parameters.lag and len(chosen) >= 5)
+    start = fit.estimate if fewer.lag else replace(fit.estimate, lag_s=0.0)
+    refit = fit_silhouettes(problem.subset(chosen), start, fewer, POLISH_SCHEDULE)
+    evaluation = fit_silhouettes(
+        problem,
+        refit.estimate,
+        fewer,
+        (Level(1.0, 1, 2.0, 2.0, backward=False, stop_px=np.inf),),
+    )
+    whole = replace(
+        refit, iou=evaluation.iou, contour_px=evaluation.contour_px
+    )
+    return whole, timing.fits

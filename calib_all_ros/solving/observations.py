@@ -1,0 +1,234 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turn a recording and a robot into what the solve works on.
+
+Joints are matched by name, frames chosen, images rectified to a pinhole camera and reduced to
+the working size.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.geometry.rectification import Rectification
+from calib_all_ros.recording.preflight import joints_at_frames, require_motion
+from calib_all_ros.recording.recording import Recording, RecordingError
+from calib_all_ros.recording.selection import select_frames, sharpness
+from calib_all_ros.robot.description import Robot
+from calib_all_ros.robot.kinematics import Kinematics
+from calib_all_ros.robot.surface import RobotSurface
+from calib_all_ros.settings import FrameSettings
+from calib_all_ros.solving.motion import NS_PER_S, RobotMotion
+
+# Judging sharpness means decoding; of a long recording so many images are looked at.
+MAX_EXAMINED_FRAMES = 150
+MIN_FRAMES = 2
+
+
+@dataclass(frozen=True)
+class MatchedJoints:
+    """Which joints of the robot were recorded.
+
+    Attributes:
+        recorded: Names of the robot's joints that were.
+        assumed: Positions of those that were not; only joints that move no recorded joint.
+        unknown_links: Links whose pose is therefore unknown.
+        warnings: What was not recorded, and what was recorded but is not the robot's.
+    """
+
+    recorded: tuple[str, ...]
+    assumed: dict[str, float]
+    unknown_links: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """How the recording's images become the pinhole images of the solve.
+
+    Attributes:
+        rectification: Removes lens distortion.
+        camera: The pinhole camera of the solve.
+    """
+
+    rectification: Rectification
+    camera: Camera
+
+    def image(self, raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image of the recording as the solve sees it."""
+        return self._resized(self.rectification.image(raw))
+
+    def mask(self, raw: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return a mask of the recording as the solve sees it."""
+        flat = self.rectification.mask(raw)
+        if self.camera.width == flat.shape[1]:
+            return flat
+        return np.asarray(self._resized(flat.astype(np.uint8) * 255) >= 128)
+
+    def pixels(self, raw: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return (N, 2) pixels of the recording in the images of the solve."""
+        scale = self.camera.width / self.rectification.camera.width
+        return scale * (self.rectification.pixels(raw) + 0.5) - 0.5
+
+    def _resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        size = (self.camera.width, self.camera.height)
+        if size == (image.shape[1], image.shape[0]):
+            return image
+        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Observations:
+    """Frames ready to be compared with the robot.
+
+    Attributes:
+        frames: (N,) their indices in the recording, ascending.
+        solve: (M,) positions in ``frames`` of those the pose is fitted to.
+        images: (N, H, W, 3) rectified RGB images.
+        masks: (N, H, W) recorded masks, or None.
+        motion: The robot's motion at the N frames.
+        surface: The robot less the links whose pose is unknown.
+        view: How raw pixels map to these images.
+        warnings: What users should know about the recording.
+    """
+
+    frames: NDArray[np.intp]
+    solve: NDArray[np.intp]
+    images: NDArray[np.uint8]
+    masks: NDArray[np.bool_] | None
+    motion: RobotMotion
+    surface: RobotSurface
+    view: View
+    warnings: tuple[str, ...]
+
+    @property
+    def camera(self) -> Camera:
+        """The pinhole camera of the images."""
+        return self.view.camera
+
+    def spread(self, count: int) -> NDArray[np.intp]:
+        """Return at most ``count`` positions in ``frames``, poses as different as can be."""
+        chosen = self.solve
+        positions = self.motion.subset(chosen).positions()
+        return chosen[select_frames(positions, np.ones(len(chosen)), count)]
+
+
+def match_joints(kinematics: Kinematics, recorded: tuple[str, ...]) -> MatchedJoints:
+    """Match recorded joints to the robot's by name.
+
+    A gripper that does not report its joints is left out of the comparison; an arm that misses a
+    joint in its middle cannot be used.
+
+    Raises:
+        RecordingError: A joint is missing between recorded ones, or nothing matches.
+    """
+    missing = [name for name in kinematics.joint_names if name not in recorded]
+    matched = tuple(name for name in kinematics.joint_names if name in recorded)
+    listing = (
+        f"the recording has {', '.join(recorded) or 'none'}; "
+        f"the URDF has {', '.join(kinematics.joint_names) or 'none'}"
+    )
+    if not matched:
+        raise RecordingError(f"no recorded joint is a joint of the URDF: {listing}")
+    moved_by = {link: kinematics.moving_joints(link) for link in kinematics.link_names}
+    for joints in moved_by.values():
+        states = [name in recorded for name in joints]
+        if True in states and False in states[: len(states) - states[::-1].index(True)]:
+            gap = joints[states.index(False)]
+            raise RecordingError(
+                f"joint '{gap}' of the URDF, which moves recorded joints, was not recorded: "
+                f"{listing}"
+            )
+    unknown = tuple(link for link, joints in moved_by.items() if set(joints) & set(missing))
+    warnings = []
+    if missing:
+        warnings.append(
+            f"joints {', '.join(missing)} were not recorded: links {', '.join(unknown)} are left "
+            "out of the comparison"
+        )
+    extra = [name for name in recorded if name not in kinematics.joint_names]
+    if extra and missing:
+        warnings.append(f"recorded joints {', '.join(extra)} are not in the URDF")
+    assumed = {}
+    for name in missing:
+        column = kinematics.joint_names.index(name)
+        low, high = kinematics.lower[column], kinematics.upper[column]
+        assumed[name] = float(np.clip(0.0, low, high))
+    return MatchedJoints(matched, assumed, unknown, tuple(warnings))
+
+
+def make_view(camera: Camera, working_width_px: int) -> View:
+    """Choose the pinhole camera of the solve."""
+    rectification = Rectification(camera)
+    pinhole = rectification.camera
+    if pinhole.width > working_width_px:
+        pinhole = pinhole.scaled(working_width_px / pinhole.width)
+    return View(rectification, pinhole)
+
+
+def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Observations:
+    """Choose and load the frames of a calibration.
+
+    Raises:
+        RecordingError: Joints do not match, no image is covered by joint states, the robot does
+            not move, or too few frames are left.
+    """
+    matched = match_joints(robot.kinematics, tuple(recording.joints.names))
+    covered = joints_at_frames(
+        recording.image_stamps_ns,
+        recording.joints,
+        matched.recorded,
+        max_gap_ns=int(settings.max_joint_gap_s * NS_PER_S),
+    )
+    usable = np.flatnonzero(covered.valid)
+    if recording.masks is not None:
+        usable = np.array([i for i in usable if recording.masks[int(i)] is not None], dtype=np.intp)
+        if len(usable) == 0:
+            raise RecordingError(f"no image of {recording.source} has both a mask and joint states")
+    if len(usable) < MIN_FRAMES:
+        raise RecordingError(
+            f"only {len(usable)} image of {recording.source} can be used, at least {MIN_FRAMES} "
+            "are needed: record the robot in several poses"
+        )
+    require_motion(covered.positions[usable], matched.recorded)
+    frames, solve = _choose(recording, covered.positions, usable, settings)
+    view = make_view(recording.camera, settings.working_width_px)
+    images = np.stack([view.image(recording.images[int(i)]) for i in frames])
+    masks = None
+    if recording.masks is not None:
+        loaded = [recording.masks[int(i)] for i in frames]
+        masks = np.stack([view.mask(mask) for mask in loaded if mask is not None])
+    motion = RobotMotion(
+        robot.kinematics, recording.joints, recording.image_stamps_ns[frames], matched.assumed
+    )
+    surface = robot.surface.without_links(matched.unknown_links)
+    if len(surface.faces) == 0:
+        raise RecordingError(
+            f"no link of robot '{robot.name}' has both a visual mesh and recorded joints"
+        )
+    warnings = (*recording.warnings, *robot.warnings, *matched.warnings, *covered.warnings)
+    return Observations(frames, solve, images, masks, motion, surface, view, warnings)
+
+
+def _choose(
+    recording: Recording,
+    positions: NDArray[np.float64],
+    usable: NDArray[np.intp],
+    settings: FrameSettings,
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the frames to load and, among them, the positions of those to fit."""
+    step = -(-len(usable) // MAX_EXAMINED_FRAMES)
+    examined = usable[::step]
+    sharp = np.array([sharpness(recording.images[int(i)]) for i in examined])
+    solve = examined[select_frames(positions[examined], sharp, settings.count)]
+    if recording.masks is not None:
+        return solve, np.arange(len(solve))
+    others = np.setdiff1d(examined, solve)
+    wanted = max(settings.background_count - len(solve), 0)
+    extra = others[np.unique(np.linspace(0, len(others) - 1, min(wanted, len(others))).astype(int))]
+    frames = np.union1d(solve, extra)
+    return frames, np.searchsorted(frames, solve)
