@@ -7,6 +7,7 @@ Everything heavy is imported by the command that needs it, so that `--help` answ
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from calib_all_ros import __version__
+from calib_all_ros.commands.options import CalibrateOptions
 from calib_all_ros.commands.run_log import RunLog
 from calib_all_ros.errors import CalibAllError
 
@@ -73,7 +75,9 @@ def _run(options: argparse.Namespace, log: RunLog) -> int:
     if options.command == "calibrate":
         from calib_all_ros.commands.calibrate import run_calibrate
 
-        status = run_calibrate(options, log)
+        fields = {field.name for field in dataclasses.fields(CalibrateOptions)}
+        given = {name: value for name, value in vars(options).items() if name in fields}
+        status = run_calibrate(CalibrateOptions(**given), log)
     elif options.command == "simulate":
         from calib_all_ros.commands.simulate import run_simulate
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
@@ -37,30 +38,37 @@ class Background:
 
 
 def estimate_background(
-    images: NDArray[np.float32], covered: NDArray[np.bool_]
+    images: NDArray[np.float32], covered: NDArray[np.bool_], margin_px: int
 ) -> Background:
     """Estimate the background from the frames in which each pixel is not covered.
 
     Args:
         images: (N, H, W, 3) colours of one exposure.
         covered: (N, H, W) where the robot may be, with a margin for the pose's error.
+        margin_px: The background is of interest up to so far from what is ever covered; farther
+            away it stays unknown.
     """
+    ever = covered.any(axis=0).astype(np.uint8)
+    size = 2 * margin_px + 1
+    wanted = cv2.dilate(ever, np.ones((size, size), np.uint8)) > 0
     height, width = images.shape[1:3]
     background = Background(
         np.zeros((height, width, 3), np.float32),
         np.full((height, width), MIN_SPREAD, np.float32),
         np.zeros((height, width), np.int32),
     )
-    _estimate(images, covered, background.mean, background.spread, background.samples)
+    _estimate(images, covered, wanted, background.mean, background.spread, background.samples)
     return background
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _estimate(images, covered, mean, spread, samples):  # type: ignore[no-untyped-def]
+def _estimate(images, covered, wanted, mean, spread, samples):  # type: ignore[no-untyped-def]
     count, height, width = covered.shape
     for v in numba.prange(height):
         values = np.empty(count, dtype=np.float32)
         for u in range(width):
+            if not wanted[v, u]:
+                continue
             total = 0.0
             seen = 0
             for channel in range(3):

@@ -22,6 +22,7 @@ from calib_all_ros.masks.background import Background, estimate_background
 OCCLUDED_FRAMES = 3
 OCCLUDED_SHARE = 0.8
 STRONG_EVIDENCE = 4.0
+SURROUNDINGS_PX = 2
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class SegmentedFrames:
         masks: (N, H, W) robot pixels; beyond the band around the guess they equal the guess.
         ignore: (N, H, W) pixels that say nothing: the robot may be hidden, or its background
             was never seen and its colour does not tell.
+        hidden: (H, W) pixels at which something stands in front of the robot.
         evidence: (N, H, W) smoothed log-likelihood ratio of robot against background.
         background: The background.
     """
 
     masks: NDArray[np.bool_]
     ignore: NDArray[np.bool_]
+    hidden: NDArray[np.bool_]
     evidence: NDArray[np.float32]
     background: Background
 
@@ -62,7 +65,7 @@ def segment(
         Masks of the M frames.
     """
     grown = grown_silhouettes(rendered, band_px)
-    background = estimate_background(images, grown)
+    background = estimate_background(images, grown, SURROUNDINGS_PX)
     chosen = images[use]
     inside = _per_frame(cv2.erode, rendered[use], _disc(band_px if band_px < 8 else band_px // 2))
     around = grown[use] & ~rendered[use]
@@ -81,7 +84,7 @@ def segment(
     band = grown[use] & ~inside
     masks = np.where(band, evidence > 0.0, rendered[use])
     undecided = ~background.known & (np.abs(evidence) < 1.0)
-    return SegmentedFrames(masks, (hidden | undecided) & band, evidence, background)
+    return SegmentedFrames(masks, (hidden | undecided) & band, hidden, evidence, background)
 
 
 def grown_silhouettes(masks: NDArray[np.bool_], margin_px: int) -> NDArray[np.bool_]:

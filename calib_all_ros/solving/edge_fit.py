@@ -13,7 +13,7 @@ from calib_all_ros.masks.background import estimate_background
 from calib_all_ros.masks.from_recording import grown_silhouettes
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.surface import RobotSurface
-from calib_all_ros.solving.edge_measurements import measure_edges
+from calib_all_ros.solving.edge_measurements import measurable, measure_edges
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, step
 from calib_all_ros.solving.motion import RobotMotion
@@ -35,9 +35,9 @@ class EdgeSettings:
         detail_m: Details of the robot's mesh smaller than this are left out.
     """
 
-    reaches_px: tuple[float, ...] = (6.0, 5.0, 4.0)
-    steps: int = 4
-    kernel_px: float = 0.2
+    reaches_px: tuple[float, ...] = (6.0, 5.0)
+    steps: int = 6
+    kernel_px: float = 0.15
     stop_px: float = 0.01
     detail_m: float = 0.001
 
@@ -49,7 +49,7 @@ class EdgeFit:
     Attributes:
         estimate: The estimate after the last step.
         rms_px: Robustly weighted root mean square distance of outline and edges.
-        measured_share: Share of the outline inside the image at which an edge was found.
+        measured_share: Share of the outline in view at which an edge was found.
         contour_px: (M,) the same for each frame, NaN where nothing was measured.
         system: The linearised measurements at the last step.
     """
@@ -68,7 +68,7 @@ def fit_edges(
     camera: Camera,
     start: Estimate,
     use: NDArray[np.intp],
-    ignore: NDArray[np.bool_] | None = None,
+    hidden: NDArray[np.bool_] | None = None,
     parameters: Parameters = Parameters(mask_bias_sigma_px=0.3),  # noqa: B008
     settings: EdgeSettings = EdgeSettings(),
 ) -> EdgeFit:
@@ -81,7 +81,7 @@ def fit_edges(
         camera: Their pinhole camera.
         start: Where to start.
         use: (M,) indices of the frames to fit.
-        ignore: (M, H, W) pixels that say nothing.
+        hidden: (H, W) pixels at which something stands in front of the robot.
         parameters: Which nuisances to estimate.
         settings: Schedule.
     """
@@ -93,11 +93,11 @@ def fit_edges(
         T_camera_link = estimate.T_camera_base @ motion.link_poses(estimate.lags())
         rendered = silhouettes(fine, T_camera_link, estimate.camera(camera))
         covered = grown_silhouettes(rendered, BACKGROUND_MARGIN_PX)
-        background = estimate_background(images, covered)
+        background = estimate_background(images, covered, int(reach) + 4)
         kernel = settings.kernel_px * np.sqrt(reach)
         for _ in range(settings.steps):
             outline = render_outline(fine, used, camera, estimate)
-            edges = measure_edges(outline, chosen, background, reach, ignore)
+            edges = measure_edges(outline, chosen, background, reach, hidden)
             biased = edges.biased(estimate.mask_bias_px)
             taken = step(estimate, outline, biased, camera, parameters, kernel)
             estimate = taken.estimate
@@ -105,12 +105,11 @@ def fit_edges(
                 break
     system = taken.system
     rms = np.sqrt(np.average(system.residual**2, weights=system.evidence)) if system else np.nan
-    u, v = outline.pixels.T
-    inside = (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
+    looked_at = measurable(outline, images.shape[1:3], reach, hidden)
     return EdgeFit(
         estimate,
         float(rms),
-        len(biased.index) / max(int(inside.sum()), 1),
+        len(biased.index) / max(len(looked_at), 1),
         frame_rms_px(taken.system, len(use)),
         taken.system,
     )

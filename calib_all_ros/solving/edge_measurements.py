@@ -30,12 +30,37 @@ MAX_MISFIT = 0.15
 LOCAL_GAIN = (0.4, 1.3)
 
 
+def measurable(
+    outline: Outline,
+    shape: tuple[int, ...],
+    reach_px: float,
+    hidden: NDArray[np.bool_] | None = None,
+) -> NDArray[np.intp]:
+    """Return the indices of outline points that can be measured in images of (H, W) pixels.
+
+    Args:
+        outline: Outline rendered at full image size.
+        shape: Height and width of the images.
+        reach_px: Edges are looked for up to so far on either side.
+        hidden: (H, W) pixels at which something stands in front of the robot.
+    """
+    height, width = shape
+    u, v = outline.pixels.T
+    border = np.minimum(np.minimum(u, v), np.minimum(width - 1 - u, height - 1 - v))
+    usable = (border >= reach_px + END_PX + BORDER_PX) & (np.abs(outline.normals).sum(axis=1) > 0)
+    index = np.flatnonzero(usable)
+    if hidden is not None:
+        row, column = np.rint(v[index]).astype(int), np.rint(u[index]).astype(int)
+        index = index[~hidden[row, column]]
+    return index
+
+
 def measure_edges(
     outline: Outline,
     images: NDArray[np.float32],
     background: Background,
     reach_px: float,
-    ignore: NDArray[np.bool_] | None = None,
+    hidden: NDArray[np.bool_] | None = None,
 ) -> Measurements:
     """Measure outline points in the images.
 
@@ -45,16 +70,9 @@ def measure_edges(
         background: Background of these images; where it is unknown, the colour at the outer end
             of the profile stands in for it.
         reach_px: Edges are looked for up to so far on either side.
-        ignore: (N, H, W) pixels that say nothing.
+        hidden: (H, W) pixels at which something stands in front of the robot.
     """
-    height, width = images.shape[1:3]
-    u, v = outline.pixels.T
-    border = np.minimum(np.minimum(u, v), np.minimum(width - 1 - u, height - 1 - v))
-    usable = (border >= reach_px + END_PX + BORDER_PX) & (np.abs(outline.normals).sum(axis=1) > 0)
-    index = np.flatnonzero(usable)
-    if ignore is not None:
-        row, column = np.rint(v[index]).astype(int), np.rint(u[index]).astype(int)
-        index = index[~ignore[outline.frame[index], row, column]]
+    index = measurable(outline, images.shape[1:3], reach_px, hidden)
     shift = np.empty(len(index))
     weight = np.empty(len(index))
     _measure(

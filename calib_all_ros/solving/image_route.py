@@ -14,7 +14,7 @@ from calib_all_ros.solving.edge_fit import fit_edges
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.mask_route import refined_parameters, search_settings
 from calib_all_ros.solving.observations import Observations
-from calib_all_ros.solving.route import Progress, RouteResult, Start
+from calib_all_ros.solving.route import Progress, RouteResult, Start, begin
 from calib_all_ros.solving.search import SearchSettings, search_change
 from calib_all_ros.solving.self_masked import (
     FINE_ROUNDS,
@@ -73,11 +73,11 @@ def solve_from_images(
     start, rough = _best_start(observations, stack, judge, settings, effort, marked, on_progress)
 
     parameters = refined_parameters(settings)
-    turns = len(FINE_ROUNDS)
+    refining = begin(on_progress, "refine")
 
     def report(turn: int, _: SelfMaskedFit) -> None:
-        if on_progress:
-            on_progress("refine", 0.8 * (turn + 1) / turns)
+        if refining:
+            refining(0.8 * (turn + 1) / len(FINE_ROUNDS))
 
     fine = refine_from_images(
         stack, observations.surface, observations.motion, observations.camera, rough,
@@ -85,11 +85,11 @@ def solve_from_images(
     )  # fmt: skip
     edges = fit_edges(
         stack.at(1.0), observations.surface, observations.motion, observations.camera,
-        replace(fine.fit.estimate, mask_bias_px=0.0), observations.solve, fine.segmented.ignore,
+        replace(fine.fit.estimate, mask_bias_px=0.0), observations.solve, fine.segmented.hidden,
         replace(parameters, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX),
     )  # fmt: skip
-    if on_progress:
-        on_progress("refine", 1.0)
+    if refining:
+        refining(1.0)
     count = len(observations.solve)
     return RouteResult(
         start=start,
@@ -126,10 +126,11 @@ def _best_start(
         observations.camera,
         effort,
         settings.seed,
-        (lambda share: on_progress("search", share)) if on_progress else None,
+        begin(on_progress, "search"),
     )
     starts = [*marked, *(Start(candidate.T_camera_base, "search") for candidate in found)]
     rough_frames = observations.spread(ROUGH_FRAMES)
+    report = begin(on_progress, "coarse")
     best: tuple[float, Start, Estimate] | None = None
     for number, start in enumerate(starts):
         refined = refine_from_images(
@@ -139,7 +140,7 @@ def _best_start(
         score = judge.score(refined)
         if best is None or score > best[0]:
             best = (score, start, refined)
-        if on_progress:
-            on_progress("coarse", (number + 1) / len(starts))
+        if report:
+            report((number + 1) / len(starts))
     assert best is not None
     return best[1], best[2]

@@ -12,7 +12,7 @@ from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.observations import Observations
-from calib_all_ros.solving.route import Progress, RouteResult, Start
+from calib_all_ros.solving.route import Progress, RouteResult, Start, begin
 from calib_all_ros.solving.search import SearchSettings, search_masks
 from calib_all_ros.solving.silhouette_fit import (
     POLISH_SCHEDULE,
@@ -50,18 +50,17 @@ def solve_from_masks(
     )
     targets = TargetPyramid(problem.masks)
     start, rough = _best_start(observations, problem, targets, settings, marked, on_progress)
-    if on_progress:
-        on_progress("refine", 0.0)
+    refining = begin(on_progress, "refine")
     parameters = refined_parameters(settings)
     fit = fit_silhouettes(problem, rough.estimate, parameters, POLISH_SCHEDULE, targets)
-    if on_progress:
-        on_progress("refine", 0.6)
+    if refining:
+        refining(0.6)
     timing = examine_timing(problem, fit.estimate)
     used = np.ones(len(problem.masks), dtype=bool)
     if timing.late.any() and np.count_nonzero(timing.fits) >= MIN_FITTING_FRAMES:
         fit, used = _without_late_frames(problem, fit, parameters, timing)
-    if on_progress:
-        on_progress("refine", 1.0)
+    if refining:
+        refining(1.0)
     return RouteResult(
         start=start,
         estimate=fit.estimate,
@@ -108,7 +107,7 @@ def _best_start(
             few,
             effort,
             settings.seed + attempt,
-            (lambda share: on_progress("search", share)) if on_progress else None,
+                begin(on_progress, "search"),
         )
         starts += [Start(candidate.T_camera_base, "search") for candidate in found]
         for start in starts:

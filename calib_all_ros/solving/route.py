@@ -53,3 +53,12 @@ class RouteResult:
     masks: NDArray[np.bool_]
     system: LinearSystem | None
     quality: dict[str, float] = field(default_factory=dict)
+
+
+def begin(on_progress: Progress | None, stage: str) -> Callable[[float], None] | None:
+    """Announce a stage, and return what reports its finished share."""
+    if on_progress is None:
+        return None
+    report = on_progress
+    report(stage, 0.0)
+    return lambda share: report(stage, share)

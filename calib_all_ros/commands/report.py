@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finished calibration for people, as a short table, and for machines, as one JSON object."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from calib_all_ros.geometry import se3
+from calib_all_ros.quality.errors_against_truth import PoseErrors
+from calib_all_ros.results.calibration import Calibration
+
+_LABEL_WIDTH = 14
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedCalibration:
+    """What a command has to tell.
+
+    Attributes:
+        calibration: The result.
+        files: What was written.
+        errors: Against the true pose that the recording carries, None where it carries none.
+    """
+
+    calibration: Calibration
+    files: tuple[Path, ...]
+    errors: PoseErrors | None
+
+
+def as_json(finished: FinishedCalibration) -> str:
+    """Return everything as one JSON object on one line; figures that are not finite are null."""
+    calibration = finished.calibration
+    document = {
+        "verdict": calibration.verdict.status,
+        "reasons": list(calibration.verdict.reasons),
+        "base_frame": calibration.robot.base_frame,
+        "camera_frame": calibration.camera.frame_id,
+        "T_base_camera": calibration.T_base_camera.tolist(),
+        "T_camera_base": calibration.T_camera_base.tolist(),
+        "lag_ms": calibration.lag_ms,
+        "quality": dict(calibration.quality),
+        "errors": None if finished.errors is None else asdict(finished.errors),
+        "frames_used": list(calibration.provenance.frames_used),
+        "stage_times_s": dict(calibration.provenance.stage_times_s),
+        "files": [str(path) for path in finished.files],
+    }
+    return json.dumps(_finite(document), allow_nan=False)
+
+
+def as_table(finished: FinishedCalibration) -> str:
+    """Return a table of some ten lines: verdict, pose, agreement, times, files."""
+    calibration = finished.calibration
+    verdict, robot, camera = calibration.verdict, calibration.robot, calibration.camera
+    position = calibration.T_base_camera[:3, 3]
+    quaternion = se3.quaternion_xyzw(calibration.T_base_camera)
+    rows = [("Verdict", verdict.status.upper())]
+    rows += [("", f"- {reason}") for reason in verdict.reasons]
+    rows += [
+        ("Camera", f"{camera.frame_id} in {robot.base_frame}"),
+        ("  position", "  ".join(f"{value:+.5f}" for value in position) + "  m"),
+        ("  quaternion", "  ".join(f"{value:+.6f}" for value in quaternion) + "  (x, y, z, w)"),
+    ]
+    if calibration.lag_ms is not None:
+        rows.append(("Lag", f"{calibration.lag_ms:+.1f} ms (images stamped later than taken)"))
+    used, chosen = calibration.provenance.frames_used, calibration.frames
+    rows.append(("Frames", f"{len(used)} of {len(chosen)} chosen ones used"))
+    figures = [f"{name} {value:.3g}" for name, value in calibration.quality.items()]
+    rows += _wrapped("Agreement", figures)
+    if finished.errors is not None:
+        errors = finished.errors
+        rows.append(
+            (
+                "Against truth",
+                f"{errors.rotation_deg:.3f} deg, {errors.position_mm:.2f} mm, "
+                f"ADD {errors.add_mm:.2f} mm",
+            )
+        )
+    times = calibration.provenance.stage_times_s
+    rows += _wrapped("Time", [f"{stage} {seconds:.1f} s" for stage, seconds in times.items()])
+    rows.append(("  in total", f"{sum(times.values()):.1f} s"))
+    labels = ["Files"] + [""] * len(finished.files)
+    rows += [(label, str(path)) for label, path in zip(labels, finished.files, strict=False)]
+    return "\n".join(f"{label:<{_LABEL_WIDTH}} {text}".rstrip() for label, text in rows)
+
+
+def _wrapped(label: str, items: list[str], per_line: int = 4) -> list[tuple[str, str]]:
+    lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
+    return [(label if i == 0 else "", line) for i, line in enumerate(lines)]
+
+
+def _finite(value: Any) -> Any:
+    """Return the document with None for NaN and infinity, which JSON does not know."""
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
