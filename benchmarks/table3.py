@@ -25,6 +25,7 @@ from calib_all_ros.geometry import se3
 from calib_all_ros.simulation.ray_casting import RayCaster
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
+from calib_all_ros.solving.restarts import fit_silhouettes_with_restarts
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem, fit_silhouettes
 
 POSITION_CM = ((1.0, 5.0), (5.0, 10.0), (10.0, 15.0), (15.0, 20.0), (20.0, 25.0))
@@ -47,6 +48,7 @@ class Trial:
 
     @property
     def converged(self) -> bool:
+        """Whether the camera was found."""
         return self.rotation_deg < CONVERGED_DEG and self.position_cm < CONVERGED_CM
 
 
@@ -72,11 +74,13 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=6, help="trials per cell")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--nuisances", action="store_true", help="estimate lag and mask bias too")
+    parser.add_argument("--no-restarts", action="store_true", help="a single fit each")
     add_robot_argument(parser)
     add_output_argument(parser)
     arguments = parser.parse_args()
     robot = benchmark_robot(arguments.urdf)
     caster = RayCaster(robot.surface)
+    solve = fit_silhouettes if arguments.no_restarts else fit_silhouettes_with_restarts
     estimated = arguments.nuisances
     parameters = Parameters(lag=estimated, mask_bias=estimated)
     cells = [(row, column) for row in range(5) for column in range(5)] * arguments.trials
@@ -93,7 +97,7 @@ def main() -> None:
             )
             problem = SilhouetteProblem(robot.surface, scene.motion, scene.camera, scene.masks)
             began = time.perf_counter()
-            fit = fit_silhouettes(problem, Estimate(start), parameters)
+            fit = solve(problem, Estimate(start), parameters)
             seconds = time.perf_counter() - began
             degrees, metres = se3.difference(fit.estimate.T_camera_base, scene.T_camera_base)
             trials.append(

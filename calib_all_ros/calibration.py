@@ -146,9 +146,11 @@ def _assemble(
     quality = {
         "iou_median": float(np.median(result.iou[result.used])),
         "iou_worst": float(np.min(result.iou[result.used])),
-        "contour_rms_px": float(np.sqrt(np.nanmean(result.contour_px[result.used] ** 2))),
         **result.quality,
     }
+    contour_px = result.contour_px[result.used & np.isfinite(result.contour_px)]
+    if len(contour_px):
+        quality["contour_rms_px"] = float(np.sqrt(np.mean(contour_px**2)))
     if uncertainty is not None:
         quality["leave_one_out_position_mm"] = uncertainty.position_mm
         quality["leave_one_out_rotation_deg"] = uncertainty.rotation_deg

@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     as_json = "--json" in arguments
-    with RunLog() as log:
+    with RunLog(arguments) as log:
         try:
             options = _parser().parse_args(arguments)
             if options.verbose:

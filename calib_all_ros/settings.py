@@ -113,6 +113,9 @@ class Settings:
     refinement: RefinementSettings = field(default_factory=RefinementSettings)
     mark: MarkSettings = field(default_factory=MarkSettings)
 
+    def __post_init__(self) -> None:
+        _require(self.seed >= 0, "seed", self.seed, "at least 0")
+
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
         """Build settings from nested mappings; what is left out keeps its default.

@@ -7,8 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from calib_all_ros.geometry.joint_trajectory import JointTrajectory
+from calib_all_ros.recording.recording import FrameList, Recording
+from calib_all_ros.robot.demo import demo_urdf_path
+from calib_all_ros.robot.description import Robot, load_robot
 from calib_all_ros.simulation.command import simulate_to
 from calib_all_ros.simulation.settings import SimulationSettings
+from calib_all_ros.simulation.simulator import SimulatedRecording, simulate
+from calib_all_ros.solving.motion import RobotMotion
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
@@ -43,3 +49,39 @@ def simulated_bag(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("simulated") / "bag"
     simulate_to(path, settings=SMALL, as_bag=True)
     return path
+
+
+@pytest.fixture(scope="session")
+def demo_robot() -> Robot:
+    """The demo arm."""
+    return load_robot(demo_urdf_path())
+
+
+@pytest.fixture(scope="session")
+def simulated(demo_robot: Robot) -> SimulatedRecording:
+    """The same simulation as `simulated_folder` in memory, images without JPEG artefacts."""
+    return simulate(demo_robot, SMALL)
+
+
+@pytest.fixture(scope="session")
+def simulated_motion(demo_robot: Robot, simulated: SimulatedRecording) -> RobotMotion:
+    """The robot's motion at the images of `simulated`."""
+    joints = JointTrajectory(
+        simulated.joint_names, simulated.joint_stamps_ns, simulated.joint_positions
+    )
+    return RobotMotion(demo_robot.kinematics, joints, simulated.image_stamps_ns)
+
+
+@pytest.fixture(scope="session")
+def simulated_recording(simulated: SimulatedRecording, simulated_motion: RobotMotion) -> Recording:
+    """`simulated` as it would be read from a file, with masks."""
+    return Recording(
+        source="simulated",
+        camera=simulated.camera,
+        image_stamps_ns=simulated.image_stamps_ns,
+        images=FrameList(list(simulated.images)),
+        joints=simulated_motion.joints,
+        masks=FrameList(list(simulated.masks)),
+        reference_T_camera_base=simulated.T_camera_base,
+        base_frame=simulated.base_frame,
+    )

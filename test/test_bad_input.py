@@ -98,7 +98,10 @@ def hardly_anything_left_of_the_bag(recordings: Recordings) -> Refusal:
 
 
 def no_images(recordings: Recordings) -> Refusal:
-    return Refusal([changed_bag(recordings, without("image"))], r"image")
+    def change(topic: str, message: Any) -> Any:
+        return None if "image" in topic or "mask" in topic else message
+
+    return Refusal([changed_bag(recordings, change)], r"no image topic|no images|holds no image")
 
 
 def no_camera_info(recordings: Recordings) -> Refusal:
@@ -116,7 +119,7 @@ def no_robot_description(recordings: Recordings) -> Refusal:
 def uncalibrated_camera(recordings: Recordings) -> Refusal:
     def change(topic: str, message: Any) -> Any:
         if topic.endswith("camera_info"):
-            message.k[:] = 0.0
+            message.k = np.zeros(9)
         return message
 
     return Refusal([changed_bag(recordings, change)], r"uncalibrated")

@@ -3,27 +3,45 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import threading
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
 _SHOWN_AFTER_S = 1.0
-_FORMAT = "{desc:<22} {percentage:3.0f}% |{bar:30}| {elapsed}"
+_TICK_S = 0.5
+_FORMAT = "{desc:<12} {percentage:3.0f}% |{bar:30}| {elapsed}"
 
 
 class StageBars:
-    """Shows the stage that is running; nothing when stderr is not a terminal, or when quiet."""
+    """Shows the stage that is running, as a context manager that is called with progress.
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        """Show nothing yet."""
+    Nothing is shown when quiet, or when stderr is not a terminal. The clock of a bar goes on
+    between the reports of its stage, so that nobody takes a long step for a standstill.
+    """
+
+    def __init__(self, *, quiet: bool = False, file: TextIO | None = None) -> None:
+        """Show nothing yet.
+
+        Args:
+            quiet: Show nothing at all.
+            file: Where to; None takes stderr.
+        """
+        self._file = file or sys.stderr
         self._quiet = quiet
         self._stage = ""
         self._bar: Any = None
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._clock = threading.Thread(target=self._tick, name="progress", daemon=True)
 
     def __enter__(self) -> StageBars:
-        """Return itself."""
+        """Start the clock."""
+        if not self._quiet and self._file.isatty():
+            self._clock.start()
         return self
 
     def __exit__(
@@ -32,31 +50,48 @@ class StageBars:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave the last bar as it is."""
+        """Stop the clock and leave the last bar as it is."""
+        self._ended.set()
+        if self._clock.is_alive():
+            self._clock.join()
         self._close()
 
     def __call__(self, stage: str, share: float) -> None:
         """Show that ``share`` (0 to 1) of ``stage`` is done; a new name begins a new bar."""
-        if stage != self._stage:
-            if self._bar is not None:
-                self._bar.update(1.0 - self._bar.n)
-            self._close()
-            self._stage = stage
-            self._bar = tqdm(
-                desc=stage,
-                total=1.0,
-                delay=_SHOWN_AFTER_S,
-                bar_format=_FORMAT,
-                file=sys.stderr,
-                # None lets tqdm find out whether stderr is a terminal.
-                disable=True if self._quiet else None,
-            )
-        self._bar.update(max(0.0, min(share, 1.0) - self._bar.n))
+        with self._lock:
+            if stage != self._stage:
+                if self._bar is not None:
+                    self._bar.update(1.0 - self._bar.n)
+                self._close()
+                self._stage = stage
+                self._bar = self._new_bar(stage)
+            self._bar.update(max(0.0, min(share, 1.0) - self._bar.n))
 
     def say(self, sentence: str) -> None:
         """Print a line above the bar."""
         if not self._quiet:
-            tqdm.write(sentence, file=sys.stderr)
+            tqdm.write(sentence, file=self._file)
+
+    def _new_bar(self, stage: str) -> Any:
+        return tqdm(
+            desc=stage,
+            total=1.0,
+            delay=_SHOWN_AFTER_S,
+            # Draw at every update, for a stage may report but once.
+            miniters=0,
+            # Terminals of build machines say that they have no columns and no rows.
+            ncols=shutil.get_terminal_size().columns,
+            nrows=shutil.get_terminal_size().lines,
+            bar_format=_FORMAT,
+            file=self._file,
+            disable=self._quiet or not self._file.isatty(),
+        )
+
+    def _tick(self) -> None:
+        while not self._ended.wait(_TICK_S):
+            with self._lock:
+                if self._bar is not None:
+                    self._bar.update(0.0)
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import shutil
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +24,10 @@ class RunLog:
 
     The file is removed at the end, unless it was kept.
     """
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        """Remember the command line's arguments, the first thing to be logged."""
+        self._arguments = tuple(arguments)
 
     def __enter__(self) -> RunLog:
         """Begin to log."""
@@ -37,7 +43,7 @@ class RunLog:
         # Warnings of the libraries belong into the log, not between the lines of the answer.
         self._show_warning = warnings.showwarning
         warnings.showwarning = self._log_warning
-        self._logger.info("calib_all %s", " ".join(sys.argv[1:]))
+        self._logger.info("calib_all %s", shlex.join(self._arguments))
         return self
 
     def __exit__(

@@ -46,20 +46,12 @@ def pose_uncertainty(
         The uncertainty, or None where fewer than two frames were measured or the system is
         singular.
     """
-    frames = np.unique(system.frame)
-    if len(frames) < 2:
+    shifts = _leave_one_out_shifts(system)
+    if shifts is None:
         return None
-    weighted = system.J * system.evidence[:, None]
-    information = weighted.T @ system.J + np.diag(system.prior)
-    gradient = weighted.T @ system.residual
-    shifts = []
-    for frame in frames:
-        own = system.frame == frame
-        H = information - weighted[own].T @ system.J[own]
-        g = gradient - weighted[own].T @ system.residual[own]
-        shifts.append(-np.linalg.lstsq(H, g, rcond=None)[0][:POSE_SIZE])
-    scatter = np.stack(shifts) - np.mean(shifts, axis=0)
-    count = len(frames)
+    scatter = (shifts - shifts.mean(axis=0))[:, :POSE_SIZE]
+    count = len(scatter)
+    information = system.information()
     try:
         formal = np.linalg.inv(information)[:POSE_SIZE, :POSE_SIZE]
     except np.linalg.LinAlgError:
@@ -79,3 +71,34 @@ def pose_uncertainty(
         1e3 * float(np.sqrt(np.trace(covariance[:3, :3]))),
         float(np.degrees(np.sqrt(np.trace(covariance[3:, 3:])))),
     )
+
+
+def last_parameter_sigma(system: LinearSystem) -> float:
+    """Return the standard deviation of the system's last parameter, infinite where unknown."""
+    shifts = _leave_one_out_shifts(system)
+    if shifts is None:
+        return float("inf")
+    own = shifts[:, -1] - shifts[:, -1].mean()
+    count = len(own)
+    try:
+        formal = float(np.linalg.inv(system.information())[-1, -1])
+    except np.linalg.LinAlgError:
+        return float("inf")
+    return float(np.sqrt((count - 1) / count * (own**2).sum() + formal))
+
+
+def _leave_one_out_shifts(system: LinearSystem) -> NDArray[np.float64] | None:
+    """Return (F, P) how the parameters move when each of F frames is left out."""
+    frames = np.unique(system.frame)
+    if len(frames) < 2:
+        return None
+    weighted = system.J * system.evidence[:, None]
+    information = system.information()
+    gradient = weighted.T @ system.residual
+    shifts = []
+    for frame in frames:
+        own = system.frame == frame
+        H = information - weighted[own].T @ system.J[own]
+        g = gradient - weighted[own].T @ system.residual[own]
+        shifts.append(-np.linalg.lstsq(H, g, rcond=None)[0])
+    return np.stack(shifts)

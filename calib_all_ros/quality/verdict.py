@@ -19,8 +19,10 @@ class VerdictLimits:
     """Beyond which figures a pose is doubted, and beyond which it is refused.
 
     Attributes:
-        rejected_iou: Refused when the median overlap of used frames is below.
+        rejected_iou: Without recorded masks, refused when the median overlap is below.
         doubted_iou: Doubted below.
+        rejected_outline_share: Refused when less of the outline agrees with recorded masks.
+        doubted_outline_share: Doubted below.
         fitting_share: Refused when a smaller share of the frames agrees with the pose.
         rejected_edge_share: Refused when edges are found along less of the outline.
         doubted_edge_share: Doubted below.
@@ -28,11 +30,18 @@ class VerdictLimits:
         doubted_position_mm: Doubted above.
         rejected_rotation_deg: Refused when leaving frames out turns the camera by more.
         doubted_rotation_deg: Doubted above.
+        rejected_close_share: Refused when fewer of the edges lie within a pixel of the outline.
+        doubted_close_share: Doubted below.
+        rejected_focal_error: Refused when the images ask for a focal length this much different.
+        doubted_focal_error: Doubted above.
+        focal_sigmas: The images' wish counts when it exceeds this many standard deviations.
         doubted_lag_s: Doubted when images are later, or earlier, than that.
     """
 
     rejected_iou: float = 0.7
     doubted_iou: float = 0.82
+    rejected_outline_share: float = 0.5
+    doubted_outline_share: float = 0.7
     fitting_share: float = 0.5
     rejected_edge_share: float = 0.4
     doubted_edge_share: float = 0.55
@@ -40,6 +49,11 @@ class VerdictLimits:
     doubted_position_mm: float = 10.0
     rejected_rotation_deg: float = 2.0
     doubted_rotation_deg: float = 1.0
+    rejected_close_share: float = 0.5
+    doubted_close_share: float = 0.65
+    rejected_focal_error: float = 0.025
+    doubted_focal_error: float = 0.012
+    focal_sigmas: float = 3.0
     doubted_lag_s: float = 0.15
 
 
@@ -82,30 +96,33 @@ def judge(
         limits: The limits.
     """
     reasons = _Reasons()
-    iou = float(np.median(result.iou[result.used]))
-    reasons.judge(
-        iou < limits.rejected_iou,
-        iou < limits.doubted_iou,
-        f"the robot drawn at this pose overlaps what the images show by only {iou:.2f} (median; "
-        f"good results reach {limits.doubted_iou:.2f} and more): wrong robot model, wrong "
-        "intrinsics, bad masks, or something else moved through the view",
-    )
+    # Comparisons are written such that a figure that is not a number is refused.
+    _judge_overlap(reasons, result, limits)
     _judge_timing(reasons, result, frame_numbers, limits)
     share = result.quality.get("edge_share")
     if share is not None:
         reasons.judge(
-            share < limits.rejected_edge_share,
-            share < limits.doubted_edge_share,
+            not share >= limits.rejected_edge_share,
+            not share >= limits.doubted_edge_share,
             f"only {100 * share:.0f} % of the robot's outline coincides with edges in the images",
         )
+    close = result.quality.get("edge_within_1px_share")
+    if close is not None:
+        reasons.judge(
+            close < limits.rejected_close_share,
+            close < limits.doubted_close_share,
+            f"only {100 * close:.0f} % of the edges found lie within a pixel of the robot's "
+            "outline: its model, a joint's zero position or the intrinsics may be wrong",
+        )
+    _judge_focal_length(reasons, result, limits)
     if uncertainty is None:
         reasons.judge(True, True, "too few frames could be measured to say how sure the pose is")
     else:
         reasons.judge(
-            uncertainty.position_mm > limits.rejected_position_mm
-            or uncertainty.rotation_deg > limits.rejected_rotation_deg,
-            uncertainty.position_mm > limits.doubted_position_mm
-            or uncertainty.rotation_deg > limits.doubted_rotation_deg,
+            not uncertainty.position_mm <= limits.rejected_position_mm
+            or not uncertainty.rotation_deg <= limits.rejected_rotation_deg,
+            not uncertainty.position_mm <= limits.doubted_position_mm
+            or not uncertainty.rotation_deg <= limits.doubted_rotation_deg,
             f"leaving frames out moves the camera by {uncertainty.position_mm:.0f} mm and "
             f"{uncertainty.rotation_deg:.1f} deg: record more, and more varied, robot poses",
         )
@@ -119,6 +136,42 @@ def judge(
     for warning in warnings:
         reasons.judge(False, True, warning)
     return reasons.verdict()
+
+
+def _judge_overlap(reasons: _Reasons, result: RouteResult, limits: VerdictLimits) -> None:
+    causes = "wrong robot model, wrong intrinsics, bad masks, or something else moved in the view"
+    outline = result.quality.get("outline_share")
+    if outline is not None:
+        reasons.judge(
+            outline < limits.rejected_outline_share,
+            outline < limits.doubted_outline_share,
+            f"only {100 * outline:.0f} % of the robot's outline, drawn at this pose, runs along "
+            f"the masks' (median over the images): {causes}",
+        )
+        return
+    iou = float(np.median(result.iou[result.used])) if result.used.any() else 0.0
+    reasons.judge(
+        iou < limits.rejected_iou,
+        iou < limits.doubted_iou,
+        f"the robot drawn at this pose overlaps what the images show by only {iou:.2f} (median; "
+        f"good results reach {limits.doubted_iou:.2f} and more): {causes}",
+    )
+
+
+def _judge_focal_length(reasons: _Reasons, result: RouteResult, limits: VerdictLimits) -> None:
+    scale = result.quality.get("free_focal_scale")
+    if scale is None:
+        return
+    error = abs(scale - 1.0)
+    if error < limits.focal_sigmas * result.quality["free_focal_scale_sigma"]:
+        return
+    reasons.judge(
+        error > limits.rejected_focal_error,
+        error > limits.doubted_focal_error,
+        f"the images fit a focal length {100 * error:.1f} % {'longer' if scale > 1 else 'shorter'} "
+        "than camera_info says, and the camera's distance changes with it: calibrate the "
+        "intrinsics, or set refinement.focal_scale to true",
+    )
 
 
 def _judge_timing(

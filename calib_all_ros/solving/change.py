@@ -9,6 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.geometry.resizing import shrink
+
 # Otsu's threshold separates the robot from its shadows as well as from noise; a little below it
 # is where a pixel is as likely changed as not.
 OTSU_SHARE = 0.8
@@ -19,13 +21,11 @@ def shrink_images(images: NDArray[np.uint8], width: int) -> NDArray[np.float32]:
     """Average (N, H, W, 3) images down to ``width`` pixels, one exposure for all.
 
     Returns:
-        (N, h, w, 3) images whose channel medians agree, so that an automatic exposure is not
+        (N, h, w, 3) images with `exposure_gains` applied, so that an automatic exposure is not
         taken for motion.
     """
-    height = round(images.shape[1] * width / images.shape[2])
-    small = np.stack(
-        [cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA) for image in images]
-    ).astype(np.float32)
+    scale = width / images.shape[2]
+    small = np.stack([shrink(image, scale) for image in images]).astype(np.float32)
     return small * exposure_gains(small)[:, None, None, :]
 
 

@@ -21,6 +21,7 @@ from calib_all_ros.solving.outline import render_outline
 from calib_all_ros.solving.silhouette_fit import frame_rms_px
 
 BACKGROUND_MARGIN_PX = 3
+CLOSE_PX = 1.0
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class EdgeFit:
         estimate: The estimate after the last step.
         rms_px: Robustly weighted root mean square distance of outline and edges.
         measured_share: Share of the outline in view at which an edge was found.
+        close_share: Share of these edges that lie within a pixel of the outline.
         contour_px: (M,) the same for each frame, NaN where nothing was measured.
         system: The linearised measurements at the last step.
     """
@@ -57,6 +59,7 @@ class EdgeFit:
     estimate: Estimate
     rms_px: float
     measured_share: float
+    close_share: float
     contour_px: NDArray[np.float64]
     system: LinearSystem | None
 
@@ -110,6 +113,7 @@ def fit_edges(
         estimate,
         float(rms),
         len(biased.index) / max(len(looked_at), 1),
+        float(np.mean(np.abs(biased.residual) < CLOSE_PX)) if len(biased.index) else 0.0,
         frame_rms_px(taken.system, len(use)),
         taken.system,
     )

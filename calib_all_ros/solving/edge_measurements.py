@@ -81,8 +81,10 @@ def measure_edges(
     )  # fmt: skip
     keep = weight > 0.0
     index = index[keep]
-    residual = EDGE_OFFSET_PX - shift[keep]
-    return Measurements(index, outline.normals[index], residual, weight[keep])
+    normals = outline.normals[index]
+    # Outline pixels fill a band along the rendered edge; it is narrower where the edge is oblique.
+    rendered = 0.5 * np.abs(normals).max(axis=1)
+    return Measurements(index, normals, rendered - shift[keep], weight[keep])
 
 
 @numba.njit(cache=True, nogil=True, inline="always")

@@ -117,6 +117,11 @@ class LinearSystem:
     prior: NDArray[np.float64]
     centre: NDArray[np.float64]
 
+    def information(self) -> NDArray[np.float64]:
+        """Return the (P, P) information matrix, priors included."""
+        data = (self.J * self.evidence[:, None]).T @ self.J
+        return np.asarray(data + np.diag(self.prior))
+
 
 def robust_weight(residual: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
     """Return the Geman-McClure weights of residuals at a kernel scale in the same unit."""

@@ -8,10 +8,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.quality.focal_probe import MIN_FRAMES, probe_figures, probe_parameters
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.change import change_probability, shrink_images
-from calib_all_ros.solving.edge_fit import fit_edges
+from calib_all_ros.solving.edge_fit import EdgeFit, fit_edges
 from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.mask_route import refined_parameters, search_settings
 from calib_all_ros.solving.observations import Observations
 from calib_all_ros.solving.route import Progress, RouteResult, Start, begin
@@ -83,11 +85,21 @@ def solve_from_images(
         stack, observations.surface, observations.motion, observations.camera, rough,
         observations.solve, FINE_ROUNDS, parameters, report,
     )  # fmt: skip
-    edges = fit_edges(
-        stack.at(1.0), observations.surface, observations.motion, observations.camera,
-        replace(fine.fit.estimate, mask_bias_px=0.0), observations.solve, fine.segmented.hidden,
-        replace(parameters, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX),
-    )  # fmt: skip
+    edge_parameters = replace(parameters, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX)
+
+    def fit(start: Estimate, free: Parameters) -> EdgeFit:
+        return fit_edges(
+            stack.at(1.0), observations.surface, observations.motion, observations.camera,
+            start, observations.solve, fine.segmented.hidden, free,
+        )  # fmt: skip
+
+    edges = fit(replace(fine.fit.estimate, mask_bias_px=0.0), edge_parameters)
+    if refining:
+        refining(0.9)
+    focal = {}
+    if len(observations.solve) >= MIN_FRAMES and not parameters.focal_scale:
+        probe = fit(edges.estimate, probe_parameters(edge_parameters))
+        focal = probe_figures(probe.estimate, probe.system)
     if refining:
         refining(1.0)
     count = len(observations.solve)
@@ -104,6 +116,8 @@ def solve_from_images(
             "change_overlap": judge.score(edges.estimate),
             "edge_share": edges.measured_share,
             "edge_rms_px": edges.rms_px,
+            "edge_within_1px_share": edges.close_share,
+            **focal,
         },
     )
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from calib_all_ros.geometry.resizing import shrink_mask
 from calib_all_ros.rendering.contour import Contour, find_contours
 from calib_all_ros.solving.gauss_newton import Measurements
 from calib_all_ros.solving.outline import Outline
@@ -54,8 +55,9 @@ def prepare_targets(
         ignore: (N, H, W) pixels whose mask value is unknown.
     """
     if scale != 1.0:
-        masks = _shrunk(masks, scale)
-        ignore = None if ignore is None else _shrunk(ignore, scale)
+        masks = np.stack([shrink_mask(mask, scale) for mask in masks])
+        if ignore is not None:
+            ignore = np.stack([shrink_mask(mask, scale) for mask in ignore])
     contour = find_contours(masks)
     u, v = contour.pixels.T
     height, width = masks.shape[1:]
@@ -156,6 +158,27 @@ def measure_backward(
     )
 
 
+def outline_share(
+    outline: Outline, targets: MaskTargets, bias_px: float, tolerance_px: float
+) -> NDArray[np.float64]:
+    """Return the (N,) share of each rendered outline that runs along the mask's.
+
+    False blobs do not lower it, and a part that the mask misses lowers it only by its own length,
+    so it tells bad masks from a bad pose better than the overlap does. NaN where no outline is in
+    view.
+    """
+    height, width = targets.masks.shape[1:]
+    column, row = np.rint(outline.pixels).astype(np.intp).T
+    seen = (column >= 0) & (row >= 0) & (column < width) & (row < height)
+    if targets.ignore is not None:
+        seen[seen] &= ~targets.ignore[outline.frame[seen], row[seen], column[seen]]
+    frame = outline.frame[seen]
+    distance = targets.distance[frame, row[seen], column[seen]] + EDGE_OFFSET_PX + bias_px
+    total = np.bincount(frame, minlength=len(targets.masks))
+    close = np.bincount(frame[np.abs(distance) < tolerance_px], minlength=len(targets.masks))
+    return np.where(total > 0, close / np.maximum(total, 1), np.nan)
+
+
 def intersection_over_union(
     first: NDArray[np.bool_], second: NDArray[np.bool_], ignore: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
@@ -166,14 +189,3 @@ def intersection_over_union(
         both, either = both & ~ignore, either & ~ignore
     union = np.count_nonzero(either, axis=axes)
     return np.where(union > 0, np.count_nonzero(both, axis=axes) / np.maximum(union, 1), 1.0)
-
-
-def _shrunk(masks: NDArray[np.bool_], scale: float) -> NDArray[np.bool_]:
-    height, width = masks.shape[1:]
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return np.stack(
-        [
-            cv2.resize(mask.astype(np.uint8) * 255, size, interpolation=cv2.INTER_AREA) >= 128
-            for mask in masks
-        ]
-    )

@@ -6,12 +6,16 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from calib_all_ros.quality.focal_probe import MIN_FRAMES, probe_figures, probe_parameters
 from calib_all_ros.quality.synchronisation import FrameTiming, examine_timing
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
+from calib_all_ros.solving.mask_measurements import outline_share
 from calib_all_ros.solving.observations import Observations
+from calib_all_ros.solving.outline import render_outline
 from calib_all_ros.solving.route import Progress, RouteResult, Start, begin
 from calib_all_ros.solving.search import SearchSettings, search_masks
 from calib_all_ros.solving.silhouette_fit import (
@@ -20,13 +24,16 @@ from calib_all_ros.solving.silhouette_fit import (
     SilhouetteFit,
     SilhouetteProblem,
     TargetPyramid,
+    evaluate,
     fit_silhouettes,
 )
 
-# A start this good needs no other.
-CONVINCING_IOU = 0.9
+# Outlines that agree along so much of their length in the better frames need no other start.
+CONVINCING_SHARE = 0.7
+OUTLINE_TOLERANCE_PX = 2.0
 MIN_FITTING_FRAMES = 2
 # Starts are compared at a quarter of the size, where masks prepared once serve them all.
+_PROBE = (Level(1 / 2, 15, 4.0, 3.0, detail_m=0.003, stop_px=0.01),)
 _COMPARISON = (Level(1 / 4, 10, 8.0, 4.0, detail_m=0.005),)
 
 
@@ -56,9 +63,25 @@ def solve_from_masks(
     if refining:
         refining(0.6)
     timing = examine_timing(problem, fit.estimate)
+    examined_lag_s = fit.estimate.lag_s
     used = np.ones(len(problem.masks), dtype=bool)
     if timing.late.any() and np.count_nonzero(timing.fits) >= MIN_FITTING_FRAMES:
         fit, used = _without_late_frames(problem, fit, parameters, timing)
+    if refining:
+        refining(0.8)
+    shares = _outline_shares(problem, targets, fit.estimate, 1.0)
+    quality = {
+        "late_frames": float(np.count_nonzero(timing.late)),
+        "outline_share": float(np.nanmedian(shares[used])),
+    }
+    if np.count_nonzero(used) >= MIN_FRAMES and not parameters.focal_scale:
+        probe = fit_silhouettes(
+            problem.subset(np.flatnonzero(used)),
+            fit.estimate,
+            probe_parameters(parameters),
+            _PROBE,
+        )
+        quality |= probe_figures(probe.estimate, probe.system)
     if refining:
         refining(1.0)
     return RouteResult(
@@ -67,10 +90,12 @@ def solve_from_masks(
         used=used,
         iou=fit.iou,
         contour_px=fit.contour_px,
-        own_lag_s=np.where(timing.late, timing.best_lag_s, np.nan),
+        own_lag_s=np.where(
+            timing.late, timing.best_lag_s + examined_lag_s - fit.estimate.lag_s, np.nan
+        ),
         masks=problem.masks,
         system=fit.system,
-        quality={"late_frames": float(np.count_nonzero(timing.late))},
+        quality=quality,
     )
 
 
@@ -88,6 +113,17 @@ def search_settings(settings: Settings) -> SearchSettings:
     return SearchSettings(
         hypotheses=wanted.hypotheses, candidates=wanted.candidates, finalists=wanted.finalists
     )
+
+
+def _outline_shares(
+    problem: SilhouetteProblem, targets: TargetPyramid, estimate: Estimate, scale: float
+) -> NDArray[np.float64]:
+    """Return the (N,) share of each outline that agrees with its mask's."""
+    outline = render_outline(
+        problem.surface.simplified(0.003), problem.motion, problem.camera.scaled(scale), estimate
+    )
+    bias_px = estimate.mask_bias_px * scale
+    return outline_share(outline, targets.at(scale), bias_px, OUTLINE_TOLERANCE_PX)
 
 
 def _best_start(
@@ -118,7 +154,8 @@ def _best_start(
             if best is None or np.sum(fit.iou**2) > np.sum(best[1].iou ** 2):
                 best = (start, fit)
         assert best is not None
-        if np.quantile(best[1].iou, 0.75) >= CONVINCING_IOU:
+        shares = _outline_shares(problem, targets, best[1].estimate, _COMPARISON[-1].scale)
+        if np.nanquantile(shares, 0.75) >= CONVINCING_SHARE:
             break
         starts = []
     assert best is not None
@@ -127,20 +164,12 @@ def _best_start(
 
 def _without_late_frames(
     problem: SilhouetteProblem, fit: SilhouetteFit, parameters: Parameters, timing: FrameTiming
-) -> tuple[SilhouetteFit, np.ndarray]:
+) -> tuple[SilhouetteFit, NDArray[np.bool_]]:
     """Refit to the images that fit; report the overlap of all of them."""
     chosen = np.flatnonzero(timing.fits)
     # With a few key frames left, a lag between them can be anything.
     fewer = replace(parameters, lag=parameters.lag and len(chosen) >= 5)
     start = fit.estimate if fewer.lag else replace(fit.estimate, lag_s=0.0)
     refit = fit_silhouettes(problem.subset(chosen), start, fewer, POLISH_SCHEDULE)
-    evaluation = fit_silhouettes(
-        problem,
-        refit.estimate,
-        fewer,
-        (Level(1.0, 1, 2.0, 2.0, backward=False, stop_px=np.inf),),
-    )
-    whole = replace(
-        refit, iou=evaluation.iou, contour_px=evaluation.contour_px
-    )
-    return whole, timing.fits
+    iou, contour_px = evaluate(problem, refit.estimate)
+    return replace(refit, iou=iou, contour_px=contour_px), timing.fits

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.rectification import Rectification
+from calib_all_ros.geometry.resizing import shrink, shrink_mask
 from calib_all_ros.recording.preflight import joints_at_frames, require_motion
 from calib_all_ros.recording.recording import Recording, RecordingError
 from calib_all_ros.recording.selection import select_frames, sharpness
@@ -60,25 +60,19 @@ class View:
 
     def image(self, raw: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Return an image of the recording as the solve sees it."""
-        return self._resized(self.rectification.image(raw))
+        return np.asarray(shrink(self.rectification.image(raw), self._scale), dtype=np.uint8)
 
     def mask(self, raw: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return a mask of the recording as the solve sees it."""
-        flat = self.rectification.mask(raw)
-        if self.camera.width == flat.shape[1]:
-            return flat
-        return np.asarray(self._resized(flat.astype(np.uint8) * 255) >= 128)
+        return shrink_mask(self.rectification.mask(raw), self._scale)
 
     def pixels(self, raw: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return (N, 2) pixels of the recording in the images of the solve."""
-        scale = self.camera.width / self.rectification.camera.width
-        return scale * (self.rectification.pixels(raw) + 0.5) - 0.5
+        return self._scale * (self.rectification.pixels(raw) + 0.5) - 0.5
 
-    def _resized(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        size = (self.camera.width, self.camera.height)
-        if size == (image.shape[1], image.shape[0]):
-            return image
-        return np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    @property
+    def _scale(self) -> float:
+        return self.camera.width / self.rectification.camera.width
 
 
 @dataclass(frozen=True)
@@ -185,10 +179,9 @@ def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Obse
         max_gap_ns=int(settings.max_joint_gap_s * NS_PER_S),
     )
     usable = np.flatnonzero(covered.valid)
+    mask_warnings: tuple[str, ...] = ()
     if recording.masks is not None:
-        usable = np.array([i for i in usable if recording.masks[int(i)] is not None], dtype=np.intp)
-        if len(usable) == 0:
-            raise RecordingError(f"no image of {recording.source} has both a mask and joint states")
+        usable, mask_warnings = _with_robot_in_mask(recording, usable)
     if len(usable) < MIN_FRAMES:
         raise RecordingError(
             f"only {len(usable)} image of {recording.source} can be used, at least {MIN_FRAMES} "
@@ -210,8 +203,33 @@ def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Obse
         raise RecordingError(
             f"no link of robot '{robot.name}' has both a visual mesh and recorded joints"
         )
-    warnings = (*recording.warnings, *robot.warnings, *matched.warnings, *covered.warnings)
+    warnings = (
+        *recording.warnings,
+        *robot.warnings,
+        *matched.warnings,
+        *covered.warnings,
+        *mask_warnings,
+    )
     return Observations(frames, solve, images, masks, motion, surface, view, warnings)
+
+
+def _with_robot_in_mask(
+    recording: Recording, usable: NDArray[np.intp]
+) -> tuple[NDArray[np.intp], tuple[str, ...]]:
+    """Return those of the usable frames whose mask shows a robot, and how many show none."""
+    assert recording.masks is not None
+    masks = ((i, recording.masks[int(i)]) for i in usable)
+    shown = {int(i): bool(mask.any()) for i, mask in masks if mask is not None}
+    if not any(shown.values()):
+        raise RecordingError(
+            f"no image of {recording.source} has both joint states and a mask with a robot in it"
+        )
+    kept = np.array([i for i, robot_in_it in shown.items() if robot_in_it], dtype=np.intp)
+    if len(kept) == len(shown):
+        return kept, ()
+    return kept, (
+        f"{len(shown) - len(kept)} of {len(shown)} masks show no robot; their images are left out",
+    )
 
 
 def _choose(

@@ -65,7 +65,7 @@ def fit_silhouettes_with_restarts(
     parameters: Parameters = Parameters(),  # noqa: B008
     schedule: tuple[Level, ...] = FULL_SCHEDULE,
     targets: TargetPyramid | None = None,
-    restarts: RestartSettings = RestartSettings(),  # noqa: B008
+    restarts: RestartSettings = RestartSettings(),
     seed: int = 0,
     on_step: Callable[[Estimate, float], None] | None = None,
 ) -> SilhouetteFit:
@@ -95,9 +95,7 @@ def fit_silhouettes_with_restarts(
     ]
     rough.sort(key=lambda fit: -_overlap(fit, problem))
     for candidate in rough[: restarts.finalists]:
-        fit = fit_silhouettes(
-            problem, candidate.estimate, parameters, schedule, targets, on_step
-        )
+        fit = fit_silhouettes(problem, candidate.estimate, parameters, schedule, targets, on_step)
         if _overlap(fit, problem) > _overlap(best, problem):
             best = fit
         if _overlap(best, problem) >= restarts.accepted_overlap:

@@ -38,7 +38,8 @@ class RouteResult:
         used: (M,) frames of the M fitted ones that the final fit rests on.
         iou: (M,) overlap of rendered and observed silhouettes.
         contour_px: (M,) robust root mean square outline distance, NaN where not measured.
-        own_lag_s: (M,) lag of each image's own, NaN where none was looked for.
+        own_lag_s: (M,) what each image's own lag adds to the estimate's, NaN where the image fits
+            without or none was looked for.
         masks: (M, H, W) the observed silhouettes.
         system: The linearised measurements at the estimate.
         quality: Further figures, with units in their names.

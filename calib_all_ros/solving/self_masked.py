@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.geometry.resizing import shrink
 from calib_all_ros.masks.from_recording import SegmentedFrames, segment
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.surface import RobotSurface
@@ -97,11 +98,9 @@ class ImageStack:
     def at(self, scale: float) -> NDArray[np.float32]:
         """Return the (N, h, w, 3) images at ``scale`` times their size."""
         if scale not in self._sizes:
-            height, width = self._images.shape[1:3]
-            size = (round(width * scale), round(height * scale))
             self._sizes[scale] = np.stack(
                 [
-                    cv2.resize(image, size, interpolation=cv2.INTER_AREA).astype(np.float32) * gain
+                    shrink(image, scale).astype(np.float32) * gain
                     for image, gain in zip(self._images, self._gains, strict=True)
                 ]
             )

@@ -55,14 +55,14 @@ FULL_SCHEDULE = (
     Level(1 / 8, 20, 16.0, 4.0, detail_m=0.01),
     Level(1 / 4, 10, 6.0, 4.0, detail_m=0.005),
     Level(1 / 2, 8, 4.0, 3.0, detail_m=0.003),
-    Level(1.0, 10, 3.0, 2.0, backward=False, stop_px=0.01),
+    Level(1.0, 12, 3.0, 1.5, stop_px=0.004),
 )
 """For a start that may be 25 cm and 15 degrees off."""
 
 POLISH_SCHEDULE = (
     Level(1 / 4, 6, 6.0, 4.0, detail_m=0.005),
     Level(1 / 2, 8, 4.0, 3.0, detail_m=0.003),
-    Level(1.0, 10, 3.0, 2.0, backward=False, stop_px=0.01),
+    Level(1.0, 12, 3.0, 1.5, stop_px=0.004),
 )
 """For a start that is a few centimetres off."""
 
@@ -174,6 +174,23 @@ def fit_silhouettes(
         system=taken.system,
         termination="converged" if converged else "step limit",
     )
+
+
+def evaluate(
+    problem: SilhouetteProblem, estimate: Estimate, kernel_px: float = 2.0
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Compare an estimate with full-size masks.
+
+    Returns:
+        iou: (N,) overlap of rendered and observed silhouettes.
+        contour_px: (N,) robust root mean square distance of the outlines, NaN where not measured.
+    """
+    targets = prepare_targets(problem.masks, 1.0, problem.ignore)
+    outline = render_outline(problem.surface, problem.motion, problem.camera, estimate)
+    measured = measure_forward(outline, targets, estimate.mask_bias_px, problem.weights())
+    system = step(estimate, outline, measured, problem.camera, Parameters(), kernel_px).system
+    iou = intersection_over_union(outline.masks, targets.masks, targets.ignore)
+    return iou, frame_rms_px(system, len(problem.masks))
 
 
 def _fit_level(

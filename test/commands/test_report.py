@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
+from calib_all_ros.geometry import se3
+from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.quality.errors_against_truth import PoseErrors
+from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
+
+
+@pytest.fixture
+def finished() -> FinishedCalibration:
+    calibration = Calibration(
+        # The camera is at (1, 2, 3) in the base frame, turned by half a turn about x.
+        T_camera_base=se3.invert(se3.make(np.diag([1.0, -1.0, -1.0]), np.array([1.0, 2.0, 3.0]))),
+        camera=Camera(np.diag([500.0, 500.0, 1.0]), 640, 480, np.zeros(0), "pinhole", "optical"),
+        robot=RobotRecord("arm", "base_link"),
+        verdict=Verdict("warning", ("images are late",)),
+        provenance=Provenance("bag", "", "0", stage_times_s={"search": 2.0, "refine": 0.5}),
+        quality={"iou_median": 0.95, "edge_share": float("nan")},
+        lag_ms=12.25,
+    )
+    return FinishedCalibration(calibration, (Path("out/a.png"),), PoseErrors(0.1, 2.0, 1.5))
+
+
+def test_table(finished: FinishedCalibration) -> None:
+    lines = as_table(finished).splitlines()
+    assert lines[0].split() == ["Verdict", "WARNING"]
+    assert lines[1].strip() == "- images are late"
+    text = "\n".join(lines)
+    assert "optical in base_link" in text
+    assert "+1.00000  +2.00000  +3.00000" in text
+    assert "+1.000000  +0.000000  +0.000000  +0.000000" in text
+    assert "+12.2 ms" in text
+    assert "0.100 deg, 2.00 mm, ADD 1.50 mm" in text
+    assert "search 2.0 s, refine 0.5 s" in text
+    assert "2.5 s" in text
+    assert "out/a.png" in text
+
+
+def test_json_has_no_nan(finished: FinishedCalibration) -> None:
+    document = json.loads(as_json(finished), parse_constant=pytest.fail)
+    assert document["verdict"] == "warning"
+    assert document["reasons"] == ["images are late"]
+    assert document["quality"] == {"iou_median": 0.95, "edge_share": None}
+    assert np.array(document["T_base_camera"])[:3, 3].tolist() == [1.0, 2.0, 3.0]
+    assert document["lag_ms"] == 12.25
+    assert document["errors"] == {"rotation_deg": 0.1, "position_mm": 2.0, "add_mm": 1.5}
+    assert document["files"] == ["out/a.png"]

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calib_all_ros.quality.synchronisation import FrameTiming, examine_timing
+from calib_all_ros.robot.description import Robot
+from calib_all_ros.simulation.simulator import SimulatedRecording
+from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.motion import RobotMotion
+from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
+
+FRAMES = np.arange(3, 17)
+
+
+def examine(
+    robot: Robot,
+    recording: SimulatedRecording,
+    motion: RobotMotion,
+    moved_ns: dict[int, int],
+    lag_s: float = 0.0,
+) -> FrameTiming:
+    """Examine images whose stamps were moved."""
+    stamps = motion.stamps_ns[FRAMES].copy()
+    for frame, shift in moved_ns.items():
+        stamps[frame] += shift
+    problem = SilhouetteProblem(
+        robot.surface,
+        replace(motion, stamps_ns=stamps),
+        recording.camera,
+        recording.masks[FRAMES],
+    )
+    return examine_timing(problem, Estimate(recording.T_camera_base, lag_s))
+
+
+def test_right_stamps_fit(
+    demo_robot: Robot, simulated: SimulatedRecording, simulated_motion: RobotMotion
+) -> None:
+    timing = examine(demo_robot, simulated, simulated_motion, {})
+    assert timing.fits.all() and not timing.late.any()
+    assert timing.iou.min() > 0.95
+    assert np.abs(timing.best_lag_s).max() < 0.05
+
+
+@pytest.mark.parametrize("shift_s", [0.3, -0.3])
+def test_a_wrong_stamp_is_named_with_its_sign(
+    demo_robot: Robot,
+    simulated: SimulatedRecording,
+    simulated_motion: RobotMotion,
+    shift_s: float,
+) -> None:
+    moved = {5: round(shift_s * 1e9)}
+    timing = examine(demo_robot, simulated, simulated_motion, moved)
+    assert np.flatnonzero(timing.late).tolist() == [5]
+    assert np.flatnonzero(~timing.fits).tolist() == [5]
+    # Stamped later than its light: a positive lag.
+    assert timing.best_lag_s[5] == pytest.approx(shift_s, abs=0.06)
+    assert timing.best_iou[5] > timing.iou[5] + 0.04
+
+
+def test_lags_are_relative_to_the_common_one(
+    demo_robot: Robot, simulated: SimulatedRecording, simulated_motion: RobotMotion
+) -> None:
+    common = {frame: 100_000_000 for frame in range(len(FRAMES))}
+    timing = examine(demo_robot, simulated, simulated_motion, {**common, 5: 400_000_000}, 0.1)
+    assert np.flatnonzero(timing.late).tolist() == [5]
+    assert timing.best_lag_s[5] == pytest.approx(0.3, abs=0.06)
+
+
+def test_a_mask_of_something_else_is_not_explained_by_a_lag(
+    demo_robot: Robot, simulated: SimulatedRecording, simulated_motion: RobotMotion
+) -> None:
+    other = replace(simulated, masks=simulated.masks.copy())
+    other.masks[FRAMES[4]] = False
+    other.masks[FRAMES[4], 5:40, 5:60] = True
+    timing = examine(demo_robot, other, simulated_motion, {})
+    assert not timing.fits[4] and not timing.late[4]
+    assert timing.fits.sum() == len(FRAMES) - 1

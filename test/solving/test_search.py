@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Searches on a simulated recording; few hypotheses, since the place of the camera is known."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calib_all_ros.geometry import se3
+from calib_all_ros.robot.description import Robot
+from calib_all_ros.simulation.simulator import SimulatedRecording
+from calib_all_ros.solving.motion import RobotMotion
+from calib_all_ros.solving.search import Candidate, SearchSettings, search_change, search_masks
+from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
+
+FRAMES = np.array([0, 4, 9, 14, 19])
+SMALL = SearchSettings(hypotheses=1500, candidates=10, finalists=2)
+
+
+@pytest.fixture(scope="module")
+def problem(
+    demo_robot: Robot, simulated: SimulatedRecording, simulated_motion: RobotMotion
+) -> SilhouetteProblem:
+    return SilhouetteProblem(
+        demo_robot.surface,
+        simulated_motion.subset(FRAMES),
+        simulated.camera,
+        simulated.masks[FRAMES],
+    )
+
+
+def check_order(candidates: list[Candidate], count: int) -> None:
+    scores = [candidate.score for candidate in candidates]
+    assert 1 <= len(scores) <= count
+    assert scores == sorted(scores, reverse=True)
+    assert all(0 <= score <= 1 for score in scores)
+
+
+def test_masks_lead_to_the_camera(
+    problem: SilhouetteProblem, simulated: SimulatedRecording
+) -> None:
+    shares: list[float] = []
+    found = search_masks(problem, SMALL, seed=1, on_progress=shares.append)
+    check_order(found, 2)
+    angle_deg, distance_m = se3.difference(found[0].T_camera_base, simulated.T_camera_base)
+    assert angle_deg < 3.0 and distance_m < 0.08
+    assert found[0].score > 0.85
+    assert shares == sorted(shares) and shares[-1] == 1.0
+
+
+def test_the_same_seed_gives_the_same_candidates(problem: SilhouetteProblem) -> None:
+    tiny = SearchSettings(hypotheses=60, candidates=2, finalists=1)
+    first, second = (search_masks(problem, tiny, seed=3) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        np.testing.assert_array_equal(a.T_camera_base, b.T_camera_base)
+
+
+def test_empty_masks_are_no_crash(problem: SilhouetteProblem) -> None:
+    empty = replace(problem, masks=np.zeros_like(problem.masks))
+    found = search_masks(empty, SearchSettings(hypotheses=30, candidates=2, finalists=1))
+    assert np.isfinite(found[0].T_camera_base).all()
+
+
+def test_change_leads_near_the_camera(
+    demo_robot: Robot, simulated: SimulatedRecording, simulated_motion: RobotMotion
+) -> None:
+    frames = np.array([0, 3, 6, 9, 12, 15, 17, 19])
+    settings = SearchSettings(hypotheses=2500, candidates=16, finalists=2)
+    found = search_change(
+        simulated.images[frames],
+        demo_robot.surface,
+        simulated_motion.subset(frames),
+        simulated.camera,
+        settings,
+    )
+    check_order(found, 2)
+    errors = [se3.difference(c.T_camera_base, simulated.T_camera_base) for c in found]
+    assert min(angle for angle, _ in errors) < 10.0
+    assert min(distance for _, distance in errors) < 0.25

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which module may import which."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "calib_all_ros"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+INTERFACE = ("calib_all_ros.cli", "calib_all_ros.commands")
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Every module that a file imports, also inside of functions."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            yield node.module or ""
+
+
+def within(module: str, parents: tuple[str, ...]) -> bool:
+    return any(module == parent or module.startswith(parent + ".") for parent in parents)
+
+
+def core() -> list[Path]:
+    outside = [PACKAGE / "cli.py", PACKAGE / "__main__.py"]
+    return [m for m in MODULES if m not in outside and PACKAGE / "commands" not in m.parents]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+@pytest.mark.parametrize("path", core(), ids=name_of)
+def test_core_needs_no_ros_no_torch_and_no_interface(path: Path) -> None:
+    forbidden = ("rclpy", "torch", *INTERFACE)
+    assert [module for module in imported(path) if within(module, forbidden)] == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "geometry").glob("*.py")), ids=name_of)
+def test_geometry_stands_alone(path: Path) -> None:
+    allowed = ("calib_all_ros.geometry", "calib_all_ros.errors")
+    own = [module for module in imported(path) if within(module, ("calib_all_ros",))]
+    assert [module for module in own if not within(module, allowed)] == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "simulation").glob("*.py")), ids=name_of)
+def test_simulator_shares_nothing_with_what_it_tests(path: Path) -> None:
+    forbidden = ("calib_all_ros.rendering", "calib_all_ros.solving", "calib_all_ros.masks")
+    assert [module for module in imported(path) if within(module, forbidden)] == []
+
+
+@pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*/__init__.py")), ids=name_of)
+def test_packages_import_nothing_by_themselves(path: Path) -> None:
+    assert list(imported(path)) == []
