@@ -45,9 +45,7 @@ class _Stages:
     def __call__(self, stage: str, share: float) -> None:
         now = time.perf_counter()
         if self._current is not None:
-            self.times_s[self._current] = (
-                self.times_s.get(self._current, 0.0) + now - self._since
-            )
+            self.times_s[self._current] = self.times_s.get(self._current, 0.0) + now - self._since
         self._since = now
         self._current = stage
         if self._on_progress:
@@ -140,9 +138,7 @@ def _assemble(
         raise CalibAllError(
             f"the solve on {recording.source} diverged: the images do not show this robot moving"
         )
-    verdict = judge(
-        result, evidence.frame_numbers, uncertainty, evidence.observations.warnings
-    )
+    verdict = judge(result, evidence.frame_numbers, uncertainty, evidence.observations.warnings)
     quality = {
         "iou_median": float(np.median(result.iou[result.used])),
         "iou_worst": float(np.min(result.iou[result.used])),
@@ -178,9 +174,7 @@ def _assemble(
         ),
         quality=quality,
         frames=_frame_table(evidence),
-        covariance=None
-        if uncertainty is None
-        else Covariance(uncertainty.covariance),
+        covariance=None if uncertainty is None else Covariance(uncertainty.covariance),
         lag_ms=1e3 * estimate.lag_s if refinement.lag else None,
         mask_bias_px=estimate.mask_bias_px if refinement.mask_bias else None,
         point_offset_m=evidence.mark.point_in_link if mark_used and evidence.mark else None,

@@ -52,7 +52,9 @@ def quaternion_xyzw(T: NDArray[np.floating]) -> Matrix:
     return np.asarray(Rotation.from_matrix(T[:3, :3]).as_quat(canonical=True), dtype=np.float64)
 
 
-def difference(T_first: NDArray[np.floating], T_second: NDArray[np.floating]) -> tuple[float, float]:
+def difference(
+    T_first: NDArray[np.floating], T_second: NDArray[np.floating]
+) -> tuple[float, float]:
     """Return how far two camera poses are apart: (degrees, metres between the camera centres).
 
     Both arguments are ``T_camera_base``; the distance is measured between the two camera

@@ -8,10 +8,10 @@ tracking (Prisacariu and Reid, PWP3D, 2012; Stoiber et al., ICG, 2022).
 
 from __future__ import annotations
 
-import cv2
 import numba
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from calib_all_ros.masks.background import Background
 
@@ -19,6 +19,8 @@ BINS = 16
 LOG_UNIFORM = -3.0 * np.log(256.0)
 OUTLIER_SHARE = 0.02
 HISTOGRAM_SHARE = 0.7
+# Standard deviation in bins: a few thousand pixels do not fill 4096 bins.
+HISTOGRAM_SMOOTHING = 0.8
 # A cast shadow leaves at least this share of the light, and is this much less likely than none.
 DARKEST_SHADOW = 0.45
 LOG_SHADOW_PRIOR = -2.0
@@ -26,7 +28,7 @@ MAX_EVIDENCE = 8.0
 
 
 def colour_log_density(
-    images: NDArray[np.float32], weights: NDArray[np.floating]
+    images: NDArray[np.float32], weights: NDArray[np.floating] | NDArray[np.bool_]
 ) -> NDArray[np.float32]:
     """Return the (16, 16, 16) log density of the colours of weighted pixels.
 
@@ -37,13 +39,7 @@ def colour_log_density(
     bins = np.clip(images.reshape(-1, 3) * (BINS / 256.0), 0, BINS - 1).astype(np.int64)
     index = (bins[:, 0] * BINS + bins[:, 1]) * BINS + bins[:, 2]
     counts = np.bincount(index, weights.reshape(-1), BINS**3).reshape(BINS, BINS, BINS)
-    counts = counts.astype(np.float32)
-    for axis in range(3):
-        moved = np.moveaxis(counts, axis, 0)
-        flat = cv2.GaussianBlur(
-            np.ascontiguousarray(moved).reshape(BINS, -1), (1, 5), 0.8, borderType=cv2.BORDER_REPLICATE
-        )
-        counts = np.moveaxis(flat.reshape(BINS, BINS, BINS), 0, axis)
+    counts = gaussian_filter(counts, HISTOGRAM_SMOOTHING, mode="nearest")
     share = counts / max(float(counts.sum()), 1e-9)
     density = HISTOGRAM_SHARE * share * (BINS / 256.0) ** 3 + (1 - HISTOGRAM_SHARE) * np.exp(
         LOG_UNIFORM

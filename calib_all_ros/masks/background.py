@@ -48,7 +48,7 @@ def estimate_background(
         margin_px: The background is of interest up to so far from what is ever covered; farther
             away it stays unknown.
     """
-    ever = covered.any(axis=0).astype(np.uint8)
+    ever = np.asarray(covered.any(axis=0), dtype=np.uint8)
     size = 2 * margin_px + 1
     wanted = cv2.dilate(ever, np.ones((size, size), np.uint8)) > 0
     height, width = images.shape[1:3]

@@ -8,6 +8,7 @@ near the rendered silhouette is robot.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -107,8 +108,13 @@ def _hidden(
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:
-    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    size = (2 * radius + 1, 2 * radius + 1)
+    return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, size), dtype=np.uint8)
 
 
-def _per_frame(operation, masks, element):  # type: ignore[no-untyped-def]
+def _per_frame(
+    operation: Callable[..., cv2.typing.MatLike],
+    masks: NDArray[np.bool_],
+    element: NDArray[np.uint8],
+) -> NDArray[np.bool_]:
     return np.stack([operation(mask.astype(np.uint8), element) > 0 for mask in masks])

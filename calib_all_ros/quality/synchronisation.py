@@ -64,9 +64,7 @@ def examine_timing(problem: SilhouetteProblem, estimate: Estimate) -> FrameTimin
     overlaps = []
     for lag in lags:
         own = np.full(len(stamps), lag)
-        shifted = Estimate(
-            estimate.T_camera_base, estimate.lag_s, own, 0.0, estimate.focal_scale
-        )
+        shifted = Estimate(estimate.T_camera_base, estimate.lag_s, own, 0.0, estimate.focal_scale)
         outline = render_outline(surface, problem.motion, camera, shifted)
         overlaps.append(intersection_over_union(outline.masks, targets.masks, targets.ignore))
     table = np.stack(overlaps, axis=1)

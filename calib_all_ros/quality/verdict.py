@@ -109,8 +109,8 @@ def judge(
     close = result.quality.get("edge_within_1px_share")
     if close is not None:
         reasons.judge(
-            close < limits.rejected_close_share,
-            close < limits.doubted_close_share,
+            not close >= limits.rejected_close_share,
+            not close >= limits.doubted_close_share,
             f"only {100 * close:.0f} % of the edges found lie within a pixel of the robot's "
             "outline: its model, a joint's zero position or the intrinsics may be wrong",
         )
@@ -143,16 +143,16 @@ def _judge_overlap(reasons: _Reasons, result: RouteResult, limits: VerdictLimits
     outline = result.quality.get("outline_share")
     if outline is not None:
         reasons.judge(
-            outline < limits.rejected_outline_share,
-            outline < limits.doubted_outline_share,
+            not outline >= limits.rejected_outline_share,
+            not outline >= limits.doubted_outline_share,
             f"only {100 * outline:.0f} % of the robot's outline, drawn at this pose, runs along "
             f"the masks' (median over the images): {causes}",
         )
         return
     iou = float(np.median(result.iou[result.used])) if result.used.any() else 0.0
     reasons.judge(
-        iou < limits.rejected_iou,
-        iou < limits.doubted_iou,
+        not iou >= limits.rejected_iou,
+        not iou >= limits.doubted_iou,
         f"the robot drawn at this pose overlaps what the images show by only {iou:.2f} (median; "
         f"good results reach {limits.doubted_iou:.2f} and more): {causes}",
     )

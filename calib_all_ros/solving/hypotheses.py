@@ -162,7 +162,7 @@ def perturb(
     centre = np.einsum("hij,j->hi", T[:, :3, :3], centre_base) + T[:, :3, 3]
     distance = np.linalg.norm(centre, axis=1, keepdims=True)
     moved = centre + rng.normal(0.0, shift, (len(T), 3)) * distance
-    varied = T.copy()
+    varied: NDArray[np.float64] = T.copy()
     varied[:, :3, :3] = R @ T[:, :3, :3]
     varied[:, :3, 3] = np.einsum("hij,hj->hi", R, T[:, :3, 3] - centre) + moved
     return varied

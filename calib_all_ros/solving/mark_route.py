@@ -123,7 +123,7 @@ def start_from_mark(
     known = joints_at_frames(motion.stamps_ns, recording.joints, recorded).valid
 
     def link_poses(lag_s: float) -> NDArray[np.float64]:
-        poses = motion.link_poses(lag_s)[:, link].copy()
+        poses: NDArray[np.float64] = motion.link_poses(lag_s)[:, link].copy()
         poses[~known] = np.nan
         return poses
 

@@ -62,10 +62,7 @@ def prepare_targets(
     u, v = contour.pixels.T
     height, width = masks.shape[1:]
     inside = (
-        (u >= BORDER_PX)
-        & (v >= BORDER_PX)
-        & (u < width - BORDER_PX)
-        & (v < height - BORDER_PX)
+        (u >= BORDER_PX) & (v >= BORDER_PX) & (u < width - BORDER_PX) & (v < height - BORDER_PX)
     )
     if ignore is not None:
         inside &= ~ignore[contour.frame, v, u]
@@ -74,7 +71,7 @@ def prepare_targets(
         masks=masks,
         distance=np.stack([signed_distance(mask) for mask in masks]),
         contour=contour.take(inside),
-        usable=robot.any(axis=1) & ~robot.all(axis=1),
+        usable=np.asarray(robot.any(axis=1) & ~robot.all(axis=1)),
         ignore=ignore,
     )
 

@@ -70,9 +70,10 @@ def solve_from_masks(
     if refining:
         refining(0.8)
     shares = _outline_shares(problem, targets, fit.estimate, 1.0)
+    measured = shares[used & np.isfinite(shares)]
     quality = {
         "late_frames": float(np.count_nonzero(timing.late)),
-        "outline_share": float(np.nanmedian(shares[used])),
+        "outline_share": float(np.median(measured)) if len(measured) else 0.0,
     }
     if np.count_nonzero(used) >= MIN_FRAMES and not parameters.focal_scale:
         probe = fit_silhouettes(
@@ -102,9 +103,7 @@ def solve_from_masks(
 def refined_parameters(settings: Settings) -> Parameters:
     """Return what the refinement estimates, by the settings."""
     wanted = settings.refinement
-    return Parameters(
-        lag=wanted.lag, mask_bias=wanted.mask_bias, focal_scale=wanted.focal_scale
-    )
+    return Parameters(lag=wanted.lag, mask_bias=wanted.mask_bias, focal_scale=wanted.focal_scale)
 
 
 def search_settings(settings: Settings) -> SearchSettings:
@@ -143,7 +142,7 @@ def _best_start(
             few,
             effort,
             settings.seed + attempt,
-                begin(on_progress, "search"),
+            begin(on_progress, "search"),
         )
         starts += [Start(candidate.T_camera_base, "search") for candidate in found]
         for start in starts:
@@ -155,7 +154,7 @@ def _best_start(
                 best = (start, fit)
         assert best is not None
         shares = _outline_shares(problem, targets, best[1].estimate, _COMPARISON[-1].scale)
-        if np.nanquantile(shares, 0.75) >= CONVINCING_SHARE:
+        if np.quantile(np.nan_to_num(shares), 0.75) >= CONVINCING_SHARE:
             break
         starts = []
     assert best is not None

@@ -227,7 +227,9 @@ def _diverse(
     return np.array(chosen, dtype=np.intp)
 
 
-def _distinct(candidates: list[Candidate], centre: NDArray[np.float64], count: int) -> list[Candidate]:
+def _distinct(
+    candidates: list[Candidate], centre: NDArray[np.float64], count: int
+) -> list[Candidate]:
     poses = np.stack([candidate.T_camera_base for candidate in candidates])
     scores = np.array([candidate.score for candidate in candidates])
     return [candidates[index] for index in _diverse(poses, scores, centre, count)]

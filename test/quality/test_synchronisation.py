@@ -64,7 +64,7 @@ def test_a_wrong_stamp_is_named_with_its_sign(
 def test_lags_are_relative_to_the_common_one(
     demo_robot: Robot, simulated: SimulatedRecording, simulated_motion: RobotMotion
 ) -> None:
-    common = {frame: 100_000_000 for frame in range(len(FRAMES))}
+    common = dict.fromkeys(range(len(FRAMES)), 100_000_000)
     timing = examine(demo_robot, simulated, simulated_motion, {**common, 5: 400_000_000}, 0.1)
     assert np.flatnonzero(timing.late).tolist() == [5]
     assert timing.best_lag_s[5] == pytest.approx(0.3, abs=0.06)

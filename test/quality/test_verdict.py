@@ -70,6 +70,35 @@ def test_outline_without_edges(share: float, status: str) -> None:
     assert "coincides with edges" in found.reasons[0]
 
 
+@pytest.mark.parametrize(
+    ("name", "limit", "words"),
+    [
+        ("outline_share", "outline_share", "runs along the masks'"),
+        ("edge_within_1px_share", "close_share", "within a pixel"),
+    ],
+)
+def test_outline_apart_from_masks_or_edges(name: str, limit: str, words: str) -> None:
+    for verb, status in (("doubted", "warning"), ("rejected", "rejected")):
+        share = getattr(LIMITS, f"{verb}_{limit}") - 0.01
+        found = verdict(quality={name: share})
+        assert found.status == status
+        assert words in found.reasons[0] and f"{100 * share:.0f} %" in found.reasons[0]
+    assert verdict(quality={name: float("nan")}).status == "rejected"
+
+
+@pytest.mark.parametrize(("scale", "word"), [(1.0, "longer"), (-1.0, "shorter")])
+def test_a_wrong_focal_length_is_told(scale: float, word: str) -> None:
+    for verb, status in (("doubted", "warning"), ("rejected", "rejected")):
+        error = getattr(LIMITS, f"{verb}_focal_error") + 0.002
+        wish = {"free_focal_scale": 1 + scale * error, "free_focal_scale_sigma": 0.001}
+        found = verdict(quality=wish)
+        assert found.status == status
+        assert f"{100 * error:.1f} % {word}" in found.reasons[0]
+        # What the images cannot tell for sure is not held against the intrinsics.
+        vague = {**wish, "free_focal_scale_sigma": error}
+        assert verdict(quality=vague).status == "accepted"
+
+
 def test_edges_are_not_asked_for_with_masks() -> None:
     assert verdict(quality={}).status == "accepted"
 

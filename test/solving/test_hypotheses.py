@@ -90,7 +90,7 @@ def test_the_robot_is_placed_where_it_was_seen_and_as_large() -> None:
 def test_points_of_no_weight_do_not_place_the_robot() -> None:
     rng = np.random.default_rng(4)
     points = rng.uniform(-0.3, 0.3, (200, 3))
-    stray = np.concatenate([points, points + [5.0, 0.0, 0.0]])
+    stray = np.concatenate([points, points + np.array([5.0, 0.0, 0.0])])
     weights = np.concatenate([np.ones(200), np.zeros(200)])
     evidence = Evidence2D(np.zeros(2), 0.1)
     rotations = sample_rotations(20, rng)

@@ -13,6 +13,7 @@ from calib_all_ros.solving.mask_measurements import (
     intersection_over_union,
     measure_backward,
     measure_forward,
+    outline_share,
     prepare_targets,
     signed_distance,
 )
@@ -158,6 +159,29 @@ def test_frames_of_no_weight_say_nothing() -> None:
         measured = measure(outline, targets, 0.0, weight)
         assert set(outline.frame[measured.index][measured.weight > 0]) == {1}
         assert measured.weight.max() == pytest.approx(2.0, abs=0.05)
+
+
+def test_share_of_the_outline_along_a_mask() -> None:
+    """The right half of the mask is missing: half of the disc's outline still fits."""
+    shape = disc(25.0)
+    half = shape.copy()
+    half[:, :, 51:] = False
+    blob = half.copy()
+    blob[:, 2:8, 2:30] = True
+    outline = outline_of(shape)
+    assert outline_share(outline, prepare_targets(shape), 0.0, 2.0)[0] == 1.0
+    for target in (half, blob):
+        assert outline_share(outline, prepare_targets(target), 0.0, 2.0)[0] == pytest.approx(
+            0.5, abs=0.06
+        )
+    fat = prepare_targets(disc(29.0))
+    assert outline_share(outline, fat, 0.0, 2.0)[0] < 0.1
+    assert outline_share(outline, fat, 4.0, 2.0)[0] == 1.0
+
+
+def test_share_is_unknown_without_an_outline() -> None:
+    nothing = outline_of(np.zeros((1, SIZE, SIZE), bool))
+    assert np.isnan(outline_share(nothing, prepare_targets(disc(20.0)), 0.0, 2.0)[0])
 
 
 def test_overlap() -> None:
