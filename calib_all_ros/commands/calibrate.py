@@ -29,6 +29,8 @@ from calib_all_ros.settings import Settings
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import match_joints
 
+# Numbered by frame, so those of an earlier run would stay among the new ones.
+_PICTURES = "overlay_*.png"
 _COMPILING = "compiling kernels, in the first run only (about a minute)"
 logger = logging.getLogger(__name__)
 
@@ -54,7 +56,7 @@ def run_calibrate(options: CalibrateOptions, log: RunLog) -> Status:
     _check_mark_arguments(options)
     quiet = options.quiet or options.json
     # The folder comes first: that it cannot be written must not turn up after the work.
-    with whole_or_nothing(options.out) as folder, StageBars(quiet=quiet) as bars:
+    with whole_or_nothing(options.out, _PICTURES) as folder, StageBars(quiet=quiet) as bars:
 
         def announce() -> None:
             logger.info(_COMPILING)

@@ -14,7 +14,7 @@ from calib_all_ros.results.errors import ResultError
 
 
 @contextmanager
-def whole_or_nothing(out_dir: str | Path) -> Iterator[Path]:
+def whole_or_nothing(out_dir: str | Path, replaces: str | None = None) -> Iterator[Path]:
     """Yield a temporary folder; at success its content moves into ``out_dir``.
 
     Files in ``out_dir`` that bear other names stay; those with the same names are replaced, one by
@@ -22,6 +22,8 @@ def whole_or_nothing(out_dir: str | Path) -> Iterator[Path]:
 
     Args:
         out_dir: the folder; it and its parents are made.
+        replaces: pattern of the names of files that belong to an earlier result and go when the
+            new one arrives.
 
     Raises:
         ResultError: before the body runs, when the folder cannot be made or written to; after it,
@@ -36,7 +38,8 @@ def whole_or_nothing(out_dir: str | Path) -> Iterator[Path]:
         raise _unwritable(target, error) from error
     try:
         yield staging
-        _move_content(staging, target)
+        earlier = set(target.glob(replaces)) if replaces else set()
+        _move_content(staging, target, earlier)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         _remove_empty(made)
@@ -55,13 +58,16 @@ def _make(target: Path) -> list[Path]:
     return missing
 
 
-def _move_content(staging: Path, target: Path) -> None:
+def _move_content(staging: Path, target: Path, earlier: set[Path]) -> None:
     try:
         for folder, _, files in os.walk(staging):
             place = target / Path(folder).relative_to(staging)
             place.mkdir(exist_ok=True)
             for name in files:
                 (Path(folder) / name).replace(place / name)
+                earlier.discard(place / name)
+        for path in earlier:
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise _unwritable(target, error) from error
 

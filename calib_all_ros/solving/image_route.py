@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,8 @@ from calib_all_ros.solving.silhouette_scores import PosedRobot
 ROUGH_FRAMES = 10
 JUDGING_WIDTH_PX = 96
 EDGE_BIAS_SIGMA_PX = 0.3
+# An outline supported by edges along so much of its length needs no other start.
+CONVINCING_SUPPORT = 0.45
 
 
 class ChangeJudge:
@@ -70,50 +73,40 @@ def solve_from_images(
         on_progress: Called with the stage and its finished share.
     """
     effort = search_settings(settings)
-    judge = ChangeJudge(observations, observations.spread(effort.change_frames))
-    stack = ImageStack(observations.images)
-    start, rough = _best_start(observations, stack, judge, settings, effort, marked, on_progress)
-
+    evidence = _Evidence(
+        observations,
+        ImageStack(observations.images),
+        ChangeJudge(observations, observations.spread(effort.change_frames)),
+    )
     parameters = refined_parameters(settings)
-    refining = begin(on_progress, "refine")
-
-    def report(turn: int, _: SelfMaskedFit) -> None:
-        if refining:
-            refining(0.8 * (turn + 1) / len(FINE_ROUNDS))
-
-    fine = refine_from_images(
-        stack, observations.surface, observations.motion, observations.camera, rough,
-        observations.solve, FINE_ROUNDS, parameters, report,
-    )  # fmt: skip
-    edge_parameters = replace(parameters, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX)
-
-    def fit(start: Estimate, free: Parameters) -> EdgeFit:
-        return fit_edges(
-            stack.at(1.0), observations.surface, observations.motion, observations.camera,
-            start, observations.solve, fine.segmented.hidden, free,
-        )  # fmt: skip
-
-    edges = fit(replace(fine.fit.estimate, mask_bias_px=0.0), edge_parameters)
-    if refining:
-        refining(0.9)
+    best: _Refined | None = None
+    for attempt in range(settings.search.attempts):
+        seed = settings.seed + attempt
+        tried = marked if attempt == 0 else ()
+        start, rough = _best_start(evidence, effort, seed, tried, on_progress)
+        refined = _refine(evidence, start, rough, parameters, begin(on_progress, "refine"))
+        if best is None or refined.support > best.support:
+            best = refined
+        if best.support >= CONVINCING_SUPPORT:
+            break
+    assert best is not None
     focal = {}
     if len(observations.solve) >= MIN_FRAMES and not parameters.focal_scale:
-        probe = fit(edges.estimate, probe_parameters(edge_parameters))
+        probe = best.fit_edges(evidence, best.edges.estimate, probe_parameters(parameters))
         focal = probe_figures(probe.estimate, probe.system)
-    if refining:
-        refining(1.0)
     count = len(observations.solve)
+    edges, segmented = best.edges, best.self_masked.segmented
     return RouteResult(
-        start=start,
+        start=best.start,
         estimate=edges.estimate,
         used=np.ones(count, dtype=bool),
-        iou=fine.fit.iou,
+        iou=best.self_masked.fit.iou,
         contour_px=edges.contour_px,
         own_lag_s=np.full(count, np.nan),
-        masks=fine.segmented.masks,
+        masks=segmented.masks,
         system=edges.system,
         quality={
-            "change_overlap": judge.score(edges.estimate),
+            "change_overlap": evidence.judge.score(edges.estimate),
             "edge_share": edges.measured_share,
             "edge_rms_px": edges.rms_px,
             "edge_within_1px_share": edges.close_share,
@@ -122,16 +115,77 @@ def solve_from_images(
     )
 
 
+@dataclass(frozen=True)
+class _Evidence:
+    """The images in the forms that the stages need."""
+
+    observations: Observations
+    stack: ImageStack
+    judge: ChangeJudge
+
+
+@dataclass(frozen=True)
+class _Refined:
+    """One start followed to the end."""
+
+    start: Start
+    self_masked: SelfMaskedFit
+    edges: EdgeFit
+
+    @property
+    def support(self) -> float:
+        """Share of the outline in view that has an edge within a pixel."""
+        return self.edges.measured_share * self.edges.close_share
+
+    def fit_edges(self, evidence: _Evidence, start: Estimate, free: Parameters) -> EdgeFit:
+        """Fit to the edges once more."""
+        return _fit_edges(evidence, self.self_masked, start, free)
+
+
+def _fit_edges(
+    evidence: _Evidence, fine: SelfMaskedFit, start: Estimate, free: Parameters
+) -> EdgeFit:
+    observations = evidence.observations
+    return fit_edges(
+        evidence.stack.at(1.0), observations.surface, observations.motion, observations.camera,
+        start, observations.solve, fine.segmented.hidden,
+        replace(free, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX),
+    )  # fmt: skip
+
+
+def _refine(
+    evidence: _Evidence,
+    start: Start,
+    rough: Estimate,
+    parameters: Parameters,
+    on_progress: Callable[[float], None] | None,
+) -> _Refined:
+    observations = evidence.observations
+
+    def report(turn: int, _: SelfMaskedFit) -> None:
+        if on_progress:
+            on_progress(0.8 * (turn + 1) / len(FINE_ROUNDS))
+
+    fine = refine_from_images(
+        evidence.stack, observations.surface, observations.motion, observations.camera, rough,
+        observations.solve, FINE_ROUNDS, parameters, report,
+    )  # fmt: skip
+    # The bias of the masks is not that of the edges.
+    edges = _fit_edges(evidence, fine, replace(fine.fit.estimate, mask_bias_px=0.0), parameters)
+    if on_progress:
+        on_progress(1.0)
+    return _Refined(start, fine, edges)
+
+
 def _best_start(
-    observations: Observations,
-    stack: ImageStack,
-    judge: ChangeJudge,
-    settings: Settings,
+    evidence: _Evidence,
     effort: SearchSettings,
+    seed: int,
     marked: tuple[Start, ...],
     on_progress: Progress | None,
 ) -> tuple[Start, Estimate]:
     """Return the start whose rough refinement explains the changes best, and that refinement."""
+    observations = evidence.observations
     frames = observations.spread(effort.change_frames)
     found = search_change(
         observations.images[frames],
@@ -139,7 +193,7 @@ def _best_start(
         observations.motion.subset(frames),
         observations.camera,
         effort,
-        settings.seed,
+        seed,
         begin(on_progress, "search"),
     )
     starts = [*marked, *(Start(candidate.T_camera_base, "search") for candidate in found)]
@@ -148,10 +202,10 @@ def _best_start(
     best: tuple[float, Start, Estimate] | None = None
     for number, start in enumerate(starts):
         refined = refine_from_images(
-            stack, observations.surface, observations.motion, observations.camera,
+            evidence.stack, observations.surface, observations.motion, observations.camera,
             Estimate(start.T_camera_base), rough_frames, ROUGH_ROUNDS,
         ).fit.estimate  # fmt: skip
-        score = judge.score(refined)
+        score = evidence.judge.score(refined)
         if best is None or score > best[0]:
             best = (score, start, refined)
         if report:
