@@ -49,8 +49,8 @@ class VerdictLimits:
     doubted_position_mm: float = 10.0
     rejected_rotation_deg: float = 2.0
     doubted_rotation_deg: float = 1.0
-    rejected_close_share: float = 0.5
-    doubted_close_share: float = 0.65
+    rejected_close_share: float = 0.55
+    doubted_close_share: float = 0.7
     rejected_focal_error: float = 0.025
     doubted_focal_error: float = 0.012
     focal_sigmas: float = 3.0
