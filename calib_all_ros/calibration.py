@@ -146,7 +146,7 @@ def _assemble(
     }
     contour_px = result.contour_px[result.used & np.isfinite(result.contour_px)]
     if len(contour_px):
-        quality["contour_rms_px"] = float(np.sqrt(np.mean(contour_px**2)))
+        quality["contour_median_px"] = float(np.median(contour_px))
     if uncertainty is not None:
         quality["leave_one_out_position_mm"] = uncertainty.position_mm
         quality["leave_one_out_rotation_deg"] = uncertainty.rotation_deg

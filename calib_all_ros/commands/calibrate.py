@@ -31,7 +31,7 @@ from calib_all_ros.solving.observations import match_joints
 
 # Numbered by frame, so those of an earlier run would stay among the new ones.
 _PICTURES = "overlay_*.png"
-_COMPILING = "compiling kernels, in the first run only (about a minute)"
+_COMPILING = "compiling kernels, in the first run only (about 20 s)"
 logger = logging.getLogger(__name__)
 
 

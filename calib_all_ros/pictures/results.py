@@ -218,8 +218,8 @@ def _sheet(calibration: Calibration, tiles: Sequence[Image]) -> Image:
     summary = f"{calibration.robot.name}: {used} of {len(frames)} frames used"
     if "iou_median" in calibration.quality:
         summary += f", median IoU {calibration.quality['iou_median']:.2f}"
-    if "contour_rms_px" in calibration.quality:
-        summary += f", contour rms {calibration.quality['contour_rms_px']:.2f} px"
+    if "contour_median_px" in calibration.quality:
+        summary += f", contour {calibration.quality['contour_median_px']:.2f} px"
     if calibration.lag_ms is not None:
         summary += f", {_lag(calibration.lag_ms)}"
     legend = [LegendEntry("used", AFTER)]

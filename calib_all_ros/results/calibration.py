@@ -56,7 +56,7 @@ class Calibration:
         robot: the robot and its base frame.
         verdict: whether to use the pose.
         provenance: where it came from.
-        quality: figures whose names carry their units, e.g. ``iou_mean``, ``contour_rms_px``.
+        quality: figures whose names carry their units, e.g. ``iou_mean``, ``contour_median_px``.
         frames: quality of each image.
         covariance: of the pose, None where not estimated.
         lag_ms: how much later than the light the images were stamped, None if not estimated.

@@ -43,7 +43,7 @@ class FrameQuality:
         index: number of the image in the recording, from 0.
         stamp_ns: its header stamp.
         iou: intersection over union of the rendered and the seen robot, None if not measured.
-        contour_px: rms distance of the two outlines, None if not measured.
+        contour_px: median distance of the two outlines, None if not measured.
         lag_ms: how much later than the light this image was stamped, None if not estimated.
         used: whether the image took part in the solution.
     """

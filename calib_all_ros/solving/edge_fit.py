@@ -18,7 +18,7 @@ from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, step
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.outline import render_outline
-from calib_all_ros.solving.silhouette_fit import frame_rms_px
+from calib_all_ros.solving.silhouette_fit import frame_distance_px
 
 BACKGROUND_MARGIN_PX = 3
 CLOSE_PX = 1.0
@@ -49,15 +49,13 @@ class EdgeFit:
 
     Attributes:
         estimate: The estimate after the last step.
-        rms_px: Robustly weighted root mean square distance of outline and edges.
         measured_share: Share of the outline in view at which an edge was found.
         close_share: Share of these edges that lie within a pixel of the outline.
-        contour_px: (M,) the same for each frame, NaN where nothing was measured.
+        contour_px: (M,) median distance of outline and edges in each frame, NaN where not measured.
         system: The linearised measurements at the last step.
     """
 
     estimate: Estimate
-    rms_px: float
     measured_share: float
     close_share: float
     contour_px: NDArray[np.float64]
@@ -106,14 +104,11 @@ def fit_edges(
             estimate = taken.estimate
             if taken.shift_px < settings.stop_px:
                 break
-    system = taken.system
-    rms = np.sqrt(np.average(system.residual**2, weights=system.evidence)) if system else np.nan
     looked_at = measurable(outline, images.shape[1:3], reach, hidden)
     return EdgeFit(
         estimate,
-        float(rms),
         len(biased.index) / max(len(looked_at), 1),
         float(np.mean(np.abs(biased.residual) < CLOSE_PX)) if len(biased.index) else 0.0,
-        frame_rms_px(taken.system, len(use)),
+        frame_distance_px(taken.system, len(use)),
         taken.system,
     )

@@ -108,7 +108,6 @@ def solve_from_images(
         quality={
             "change_overlap": evidence.judge.score(edges.estimate),
             "edge_share": edges.measured_share,
-            "edge_rms_px": edges.rms_px,
             "edge_within_1px_share": edges.close_share,
             **focal,
         },

@@ -37,7 +37,7 @@ class RouteResult:
         estimate: The refined estimate.
         used: (M,) frames of the M fitted ones that the final fit rests on.
         iou: (M,) overlap of rendered and observed silhouettes.
-        contour_px: (M,) robust root mean square outline distance, NaN where not measured.
+        contour_px: (M,) median distance of the outlines, NaN where not measured.
         own_lag_s: (M,) what each image's own lag adds to the estimate's, NaN where the image fits
             without or none was looked for.
         masks: (M, H, W) the observed silhouettes.

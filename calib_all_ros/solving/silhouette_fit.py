@@ -110,7 +110,7 @@ class SilhouetteFit:
         estimate: The best estimate that was visited at the last level.
         iou: (N,) overlap of rendered and observed silhouettes.
         cost: Robust cost at the last level, between 0 and 1.
-        contour_px: (N,) robust root mean square distance of the outlines, NaN where not measured.
+        contour_px: (N,) median distance of the outlines, NaN where not measured.
         system: The linearised measurements at the last level.
         termination: "converged" or "step limit".
     """
@@ -170,7 +170,7 @@ def fit_silhouettes(
         estimate=estimate,
         iou=intersection_over_union(outline.masks, last.masks, last.ignore),
         cost=taken.cost,
-        contour_px=frame_rms_px(taken.system, len(problem.masks)),
+        contour_px=frame_distance_px(taken.system, len(problem.masks)),
         system=taken.system,
         termination="converged" if converged else "step limit",
     )
@@ -183,14 +183,14 @@ def evaluate(
 
     Returns:
         iou: (N,) overlap of rendered and observed silhouettes.
-        contour_px: (N,) robust root mean square distance of the outlines, NaN where not measured.
+        contour_px: (N,) median distance of the outlines, NaN where not measured.
     """
     targets = prepare_targets(problem.masks, 1.0, problem.ignore)
     outline = render_outline(problem.surface, problem.motion, problem.camera, estimate)
     measured = measure_forward(outline, targets, estimate.mask_bias_px, problem.weights())
     system = step(estimate, outline, measured, problem.camera, Parameters(), kernel_px).system
     iou = intersection_over_union(outline.masks, targets.masks, targets.ignore)
-    return iou, frame_rms_px(system, len(problem.masks))
+    return iou, frame_distance_px(system, len(problem.masks))
 
 
 def _fit_level(
@@ -230,10 +230,14 @@ def _fit_level(
     return best[1], best[2], False
 
 
-def frame_rms_px(system: LinearSystem | None, count: int) -> NDArray[np.float64]:
-    """Return the (count,) robustly weighted root mean square residual of each frame."""
-    if system is None:
-        return np.full(count, np.nan)
-    weight = np.bincount(system.frame, system.evidence, count)
-    squares = np.bincount(system.frame, system.evidence * system.residual**2, count)
-    return np.where(weight > 0, np.sqrt(squares / np.maximum(weight, 1e-300)), np.nan)
+def frame_distance_px(system: LinearSystem | None, count: int) -> NDArray[np.float64]:
+    """Return the (count,) median distance of each frame's outlines, NaN where not measured.
+
+    The median, because neither a hole in a mask nor the robust kernel's opinion of it should
+    decide how well the rest agrees.
+    """
+    distances = np.full(count, np.nan)
+    if system is not None:
+        for frame in np.unique(system.frame):
+            distances[frame] = np.median(np.abs(system.residual[system.frame == frame]))
+    return distances

@@ -40,7 +40,7 @@ def calibration() -> Calibration:
             settings={"search": {"seeds": (1, 2), "name": None}, "fast": True},
             stage_times_s={"search": 5.25},
         ),
-        quality={"iou_mean": 0.912345678901234, "contour_rms_px": 1e-07},
+        quality={"iou_mean": 0.912345678901234, "contour_median_px": 1e-07},
         frames=(
             FrameQuality(0, 1760100999657378684, 0.9, None, 1e-7),
             FrameQuality(1, 1760100999757378684, used=False),

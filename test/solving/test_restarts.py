@@ -24,7 +24,7 @@ TRUTH = se3.make(
 )
 POSE_ONLY = Parameters(lag=False, mask_bias=False)
 # So far off that a single fit ends in a local minimum: see the first assertion of the test.
-FAR_OFF = np.array([0.0, np.radians(50.0), 0.0, 0.1, 0.1, 0.1])
+FAR_OFF = np.array([np.radians(50.0), 0.0, 0.0, 0.1, 0.1, 0.1])
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def _centre() -> np.ndarray:
 
 def test_finds_the_camera_where_one_fit_does_not(problem: SilhouetteProblem) -> None:
     start = Estimate(TRUTH).moved(FAR_OFF, _centre())
-    assert fit_silhouettes(problem, start, POSE_ONLY).iou[0] < 0.9
+    assert fit_silhouettes(problem, start, POSE_ONLY).iou[0] < 0.8
     fit = fit_silhouettes_with_restarts(problem, start, POSE_ONLY)
     degrees, metres = se3.difference(fit.estimate.T_camera_base, TRUTH)
     assert degrees < 0.1
