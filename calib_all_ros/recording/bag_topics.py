@@ -24,7 +24,7 @@ def choose_image_topic(
     """Return the image topic to use and warnings.
 
     Of a raw topic and its compressed twin the raw one is taken. A topic that has a camera_info
-    next to it goes before one that has none, and topics called masks come last.
+    next to it goes before one that has none; topics called masks are not cameras.
 
     Args:
         bag: The bag.
@@ -43,12 +43,14 @@ def choose_image_topic(
     if not available:
         raise lacks(bag, "no images")
     candidates = [t for t in available if image_base(t) == t or image_base(t) not in available]
+    seen = [t for t in candidates if "mask" not in t.lower()]
+    if not seen:
+        raise RecordingError(
+            f"{bag.path} has no images but what is called a mask ({', '.join(candidates)}): record "
+            "the camera's images too, or name the image topic"
+        )
     infos = bag.of_type(CAMERA_INFO)
-    for preferred in (
-        [t for t in candidates if "mask" not in t.lower()],
-        [t for t in candidates if "mask" not in t.lower() and _beside(t, infos)],
-    ):
-        candidates = preferred or candidates
+    candidates = [t for t in seen if _beside(t, infos)] or seen
     if len(candidates) > 1:
         raise RecordingError(
             f"{bag.path} has several image topics: {', '.join(candidates)}; name one of them as "

@@ -294,6 +294,14 @@ def test_mask_topic_is_matched_by_stamp(bags: Any) -> None:
     np.testing.assert_array_equal(recorded[1], bags.mask(1))
 
 
+def test_a_mask_topic_is_no_camera(bags: Any) -> None:
+    path = bags.write(bags.masks() + bags.infos() + bags.states())
+    with pytest.raises(RecordingError, match=r"called a mask \(/robot_mask/compressed\)"):
+        load_recording(path)
+    named = load_recording(path, image_topic="/robot_mask/compressed")
+    assert len(named) == bags.frames
+
+
 def test_masks_far_from_any_image_are_refused(bags: Any) -> None:
     path = bags.write(bags.everything() + bags.masks(late_ns=7_000_000_000))
     with pytest.raises(RecordingError, match=r"no mask on /robot_mask/compressed.* ms away"):
