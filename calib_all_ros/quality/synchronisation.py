@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.mask_measurements import intersection_over_union, prepare_targets
+from calib_all_ros.solving.mask_measurements import outline_share, prepare_targets
 from calib_all_ros.solving.outline import render_outline
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
 
@@ -19,10 +19,15 @@ LAG_STEPS = 33
 # Lags are looked for up to this many image intervals, or this long, whichever is longer.
 MAX_INTERVALS = 2.0
 MIN_RANGE_S = 0.3
-# An image fits when its overlap reaches this share of the best image's.
-FITTING_SHARE = 0.93
-# A lag explains an image when it wins this much overlap.
-EXPLAINED_GAIN = 0.04
+# An outline agrees where it is this close to the mask's, in pixels of the examined size: wide
+# enough for masks that are pixels too fat or too thin, which is not a matter of time.
+TOLERANCE_PX = 1.0
+# An image fits when its outline agrees along this share of what the best image's does.
+FITTING_SHARE = 0.8
+# A lag explains an image when it wins this much more of the outline, and this share of the best
+# image's in all: a bad mask gains a little at some lag or other.
+EXPLAINED_GAIN = 0.15
+EXPLAINED_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -30,15 +35,15 @@ class FrameTiming:
     """How each image agrees with the joint states, at its stamp and at others.
 
     Attributes:
-        iou: (N,) overlap at the common lag.
-        best_iou: (N,) overlap at the image's own best lag.
+        agreement: (N,) share of the outline that runs along the mask's, at the common lag.
+        best_agreement: (N,) the same at the image's own best lag.
         best_lag_s: (N,) that lag, relative to the common one.
         fits: (N,) images that agree with the joint states as well as the best ones.
         late: (N,) images that do not, but would with a lag of their own.
     """
 
-    iou: NDArray[np.float64]
-    best_iou: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+    best_agreement: NDArray[np.float64]
     best_lag_s: NDArray[np.float64]
     fits: NDArray[np.bool_]
     late: NDArray[np.bool_]
@@ -61,16 +66,19 @@ def examine_timing(problem: SilhouetteProblem, estimate: Estimate) -> FrameTimin
     # Intervals of seconds are key frames, of which nothing finer can be said.
     reach = min(reach, 3.0)
     lags = np.linspace(-reach, reach, LAG_STEPS)
-    overlaps = []
+    shares = []
     for lag in lags:
         own = np.full(len(stamps), lag)
         shifted = Estimate(estimate.T_camera_base, estimate.lag_s, own, 0.0, estimate.focal_scale)
         outline = render_outline(surface, problem.motion, camera, shifted)
-        overlaps.append(intersection_over_union(outline.masks, targets.masks, targets.ignore))
-    table = np.stack(overlaps, axis=1)
-    iou = table[:, LAG_STEPS // 2]
+        bias_px = estimate.mask_bias_px * scale
+        shares.append(outline_share(outline, targets, bias_px, TOLERANCE_PX))
+    table = np.nan_to_num(np.stack(shares, axis=1))
+    agreement = table[:, LAG_STEPS // 2]
     best = table.argmax(axis=1)
-    best_iou = table[np.arange(len(best)), best]
-    fits = iou >= FITTING_SHARE * float(np.max(iou))
-    late = ~fits & (best_iou - iou > EXPLAINED_GAIN)
-    return FrameTiming(iou, best_iou, lags[best], fits, late)
+    best_agreement = table[np.arange(len(best)), best]
+    most = float(np.max(agreement))
+    fits = agreement >= FITTING_SHARE * most
+    gains = best_agreement - agreement > EXPLAINED_GAIN
+    late = ~fits & gains & (best_agreement >= EXPLAINED_SHARE * most)
+    return FrameTiming(agreement, best_agreement, lags[best], fits, late)

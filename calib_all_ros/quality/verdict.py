@@ -40,7 +40,7 @@ class VerdictLimits:
 
     rejected_iou: float = 0.7
     doubted_iou: float = 0.82
-    rejected_outline_share: float = 0.5
+    rejected_outline_share: float = 0.4
     doubted_outline_share: float = 0.7
     fitting_share: float = 0.5
     rejected_edge_share: float = 0.4
@@ -185,8 +185,8 @@ def _judge_timing(
         return
     late = np.isfinite(result.own_lag_s)
     named = [
-        f"{frame_numbers[i]} ({'taken' if result.own_lag_s[i] < 0 else 'stamped'} about "
-        f"{abs(result.own_lag_s[i]):.2f} s late)"
+        f"{frame_numbers[i]} (shows the robot as it was about {abs(result.own_lag_s[i]):.2f} s "
+        f"{'later' if result.own_lag_s[i] < 0 else 'earlier'})"
         for i in np.flatnonzero(late)
     ]
     rest = [str(frame_numbers[i]) for i in np.flatnonzero(doubtful & ~late)]
@@ -195,7 +195,7 @@ def _judge_timing(
         "joint states say it was"
     )
     if named:
-        sentence += f"; not synchronised: images {', '.join(named)}"
+        sentence += f"; out of step with the joint states: {', '.join(named)}"
     if rest:
         sentence += f"; no lag explains: {', '.join(rest)}"
     sentence += (

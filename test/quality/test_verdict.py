@@ -139,15 +139,15 @@ def test_images_that_are_not_synchronised_are_named_by_their_numbers() -> None:
     assert found.status == "warning"
     (reason,) = found.reasons
     assert "2 of 6 images" in reason
-    assert "20 (stamped about 0.25 s late)" in reason
-    assert "31 (taken about 0.50 s late)" in reason
+    assert "20 (shows the robot as it was about 0.25 s earlier)" in reason
+    assert "31 (shows the robot as it was about 0.50 s later)" in reason
     assert "rests on images 2, 5, 9, 14" in reason
 
 
 def test_images_that_no_lag_explains_are_named_as_such() -> None:
     used = np.array([True, True, True, True, True, False])
     (reason,) = verdict(used=used).reasons
-    assert "no lag explains: 31" in reason and "synchronised" not in reason
+    assert "no lag explains: 31" in reason and "out of step" not in reason
 
 
 def test_few_good_frames_are_rejected() -> None:
