@@ -38,6 +38,8 @@ Progress = Callable[[float], None]
 # Points of a link count fully once the link has moved this far over the frames.
 FULL_MOTION_M = 0.15
 SAMPLED_POINTS = 150
+# No wrong camera makes several silhouettes overlap so well, even on small pictures.
+CONVINCING_OVERLAP = 0.9
 
 
 @dataclass(frozen=True)
@@ -110,6 +112,8 @@ def search_masks(
         refined.append(Candidate(fit.estimate.T_camera_base, float(fit.iou.mean())))
         if on_progress:
             on_progress(0.3 + 0.5 * (done + 1) / len(chosen))
+        if refined[-1].score >= CONVINCING_OVERLAP:
+            break
     refined.sort(key=lambda candidate: -candidate.score)
     closer = (
         Level(1 / 8, 12, 8.0, 4.0, detail_m=0.01),
