@@ -103,9 +103,7 @@ def _calibrate_into(
     bars("read", 1.0)
     calibration = calibrate(recording, robot, mark=mark, settings=settings, on_progress=bars)
     solved = time.perf_counter()
-    bars("pictures", 0.0)
-    write_pictures(folder, calibration, recording, robot)
-    bars("pictures", 1.0)
+    write_pictures(folder, calibration, recording, robot, bars)
     drawn = time.perf_counter()
     stages = calibration.provenance.stage_times_s
     times = {"read": read - began, **stages, "pictures": drawn - solved}
