@@ -142,6 +142,19 @@ def unknown_joint_names(recordings: Recordings) -> Refusal:
     return Refusal([path], r"elbow_0.*joint_?1|joint_?1.*elbow_0")
 
 
+def description_of_another_robot(recordings: Recordings) -> Refusal:
+    """Also the recorded base frame is none of its links; the joints say more than that."""
+    urdf = recordings.tmp / "other.urdf"
+    urdf.write_text(
+        """<robot name="other"><link name="pedestal"/><link name="boom"><visual><geometry>
+        <box size="0.1 0.1 0.5"/></geometry></visual></link><joint name="slew" type="revolute">
+        <parent link="pedestal"/><child link="boom"/><axis xyz="0 0 1"/>
+        <limit lower="-3" upper="3" effort="1" velocity="1"/></joint></robot>"""
+    )
+    arguments = [str(recordings.folder), "--urdf", str(urdf)]
+    return Refusal(arguments, r"the recording has joint_?1.*the URDF has slew")
+
+
 def joint_states_that_end_before_the_images(recordings: Recordings) -> Refusal:
     def change(document: Any) -> None:
         document["stamps_ns"] = [stamp - 60 * 10**9 for stamp in document["stamps_ns"]]
@@ -251,6 +264,7 @@ def unknown_option(recordings: Recordings) -> Refusal:
         uncalibrated_camera,
         other_image_size,
         unknown_joint_names,
+        description_of_another_robot,
         joint_states_that_end_before_the_images,
         constant_joints,
         nan_joint_values,

@@ -139,8 +139,13 @@ def _load(options: CalibrateOptions) -> tuple[Recording, Robot]:
         raise CalibrateError(
             f"{options.recording} holds no robot description: give one with --urdf FILE"
         )
-    base_frame = options.base_frame or recording.base_frame
-    robot = load_robot(description, base_frame=base_frame, mesh_paths=options.mesh_paths)
+    robot = load_robot(description, base_frame=options.base_frame, mesh_paths=options.mesh_paths)
+    # A recording of another robot names a base that this one lacks; that its joints do not match
+    # says more than that.
+    base = recording.base_frame
+    others = [link for link in robot.kinematics.link_names if link != robot.kinematics.base_frame]
+    if options.base_frame is None and base in others:
+        robot = load_robot(description, base_frame=base, mesh_paths=options.mesh_paths)
     return recording, robot
 
 
