@@ -2,8 +2,8 @@
 """Find where the robot ends in the images themselves, to a fraction of a pixel.
 
 Across a silhouette edge a pixel is a mixture of robot and background (alpha matting). With the
-background known from other frames and the robot's colour read just inside, the mixing ratio
-summed along the normal gives the position of the edge; a symmetric blur does not move it.
+background known from other frames and the robot's colour read just inside, the edge is where the
+mixing ratio falls most steeply along the normal; a symmetric blur does not move it.
 """
 
 from __future__ import annotations

@@ -15,9 +15,15 @@ from calib_all_ros.solving.change import change_probability, shrink_images
 from calib_all_ros.solving.edge_fit import EdgeFit, fit_edges
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
-from calib_all_ros.solving.mask_route import refined_parameters, search_settings
 from calib_all_ros.solving.observations import Observations
-from calib_all_ros.solving.route import Progress, RouteResult, Start, begin
+from calib_all_ros.solving.route import (
+    Progress,
+    RouteResult,
+    Start,
+    begin,
+    refined_parameters,
+    search_settings,
+)
 from calib_all_ros.solving.search import SearchSettings, search_change
 from calib_all_ros.solving.self_masked import (
     FINE_ROUNDS,
@@ -92,10 +98,11 @@ def solve_from_images(
     assert best is not None
     focal = {}
     if len(observations.solve) >= MIN_FRAMES and not parameters.focal_scale:
-        probe = best.fit_edges(evidence, best.edges.estimate, probe_parameters(parameters))
+        free = probe_parameters(parameters)
+        probe = _fit_edges(evidence, best.self_masked, best.edges.estimate, free)
         focal = probe_figures(probe.estimate, probe.system)
     count = len(observations.solve)
-    edges, segmented = best.edges, best.self_masked.segmented
+    edges = best.edges
     return RouteResult(
         start=best.start,
         estimate=edges.estimate,
@@ -103,7 +110,6 @@ def solve_from_images(
         iou=best.self_masked.fit.iou,
         contour_px=edges.contour_px,
         own_lag_s=np.full(count, np.nan),
-        masks=segmented.masks,
         system=edges.system,
         quality={
             "change_overlap": evidence.judge.score(edges.estimate),
@@ -135,10 +141,6 @@ class _Refined:
     def support(self) -> float:
         """Share of the outline in view that has an edge within a pixel."""
         return self.edges.measured_share * self.edges.close_share
-
-    def fit_edges(self, evidence: _Evidence, start: Estimate, free: Parameters) -> EdgeFit:
-        """Fit to the edges once more."""
-        return _fit_edges(evidence, self.self_masked, start, free)
 
 
 def _fit_edges(

@@ -16,8 +16,15 @@ from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.mask_measurements import outline_share
 from calib_all_ros.solving.observations import Observations
 from calib_all_ros.solving.outline import render_outline
-from calib_all_ros.solving.route import Progress, RouteResult, Start, begin
-from calib_all_ros.solving.search import SearchSettings, search_masks
+from calib_all_ros.solving.route import (
+    Progress,
+    RouteResult,
+    Start,
+    begin,
+    refined_parameters,
+    search_settings,
+)
+from calib_all_ros.solving.search import search_masks
 from calib_all_ros.solving.silhouette_fit import (
     POLISH_SCHEDULE,
     Level,
@@ -32,8 +39,8 @@ from calib_all_ros.solving.silhouette_fit import (
 CONVINCING_SHARE = 0.7
 OUTLINE_TOLERANCE_PX = 2.0
 MIN_FITTING_FRAMES = 2
-# Starts are compared at a quarter of the size, where masks prepared once serve them all.
 _PROBE = (Level(1 / 2, 15, 4.0, 3.0, detail_m=0.003, stop_px=0.01),)
+# Starts are compared at a quarter of the size, where masks prepared once serve them all.
 _COMPARISON = (Level(1 / 4, 10, 8.0, 4.0, detail_m=0.005),)
 
 
@@ -94,23 +101,8 @@ def solve_from_masks(
         own_lag_s=np.where(
             timing.late, timing.best_lag_s + examined_lag_s - fit.estimate.lag_s, np.nan
         ),
-        masks=problem.masks,
         system=fit.system,
         quality=quality,
-    )
-
-
-def refined_parameters(settings: Settings) -> Parameters:
-    """Return what the refinement estimates, by the settings."""
-    wanted = settings.refinement
-    return Parameters(lag=wanted.lag, mask_bias=wanted.mask_bias, focal_scale=wanted.focal_scale)
-
-
-def search_settings(settings: Settings) -> SearchSettings:
-    """Return the search's effort, by the settings."""
-    wanted = settings.search
-    return SearchSettings(
-        hypotheses=wanted.hypotheses, candidates=wanted.candidates, finalists=wanted.finalists
     )
 
 

@@ -26,9 +26,8 @@ from calib_all_ros.solving.silhouette_fit import (
     TargetPyramid,
     fit_silhouettes,
 )
-from calib_all_ros.solving.silhouette_scores import PosedRobot
+from calib_all_ros.solving.silhouette_scores import PosedRobot, posed_points
 
-_SAMPLED_POINTS = 150
 _ROUGH = (Level(1 / 8, 15, 16.0, 4.0, detail_m=0.01),)
 
 
@@ -120,9 +119,7 @@ def _promising_starts(
     camera = problem.camera.scaled(scale)
     masks = prepare_targets(problem.masks, scale).masks
     link_poses = problem.motion.link_poses(start.lags())
-    points, links = problem.surface.sample(_SAMPLED_POINTS, seed=0)
-    T = link_poses[:, links]
-    points_base = (np.einsum("fpij,pj->fpi", T[..., :3, :3], points) + T[..., :3, 3]).reshape(-1, 3)
+    points_base = posed_points(problem.surface, link_poses).reshape(-1, 3)
     poses = perturb(
         start.T_camera_base[None],
         points_base.mean(axis=0),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every route to a camera pose returns."""
+"""What the routes to a camera pose have in common."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.gauss_newton import LinearSystem
+from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters
+from calib_all_ros.solving.search import SearchSettings
 
 Progress = Callable[[str, float], None]
 
@@ -40,7 +42,6 @@ class RouteResult:
         contour_px: (M,) median distance of the outlines, NaN where not measured.
         own_lag_s: (M,) what each image's own lag adds to the estimate's, NaN where the image fits
             without or none was looked for.
-        masks: (M, H, W) the observed silhouettes.
         system: The linearised measurements at the estimate.
         quality: Further figures, with units in their names.
     """
@@ -51,7 +52,6 @@ class RouteResult:
     iou: NDArray[np.float64]
     contour_px: NDArray[np.float64]
     own_lag_s: NDArray[np.float64]
-    masks: NDArray[np.bool_]
     system: LinearSystem | None
     quality: dict[str, float] = field(default_factory=dict)
 
@@ -63,3 +63,17 @@ def begin(on_progress: Progress | None, stage: str) -> Callable[[float], None] |
     report = on_progress
     report(stage, 0.0)
     return lambda share: report(stage, share)
+
+
+def refined_parameters(settings: Settings) -> Parameters:
+    """Return what the refinement estimates, by the settings."""
+    wanted = settings.refinement
+    return Parameters(lag=wanted.lag, mask_bias=wanted.mask_bias, focal_scale=wanted.focal_scale)
+
+
+def search_settings(settings: Settings) -> SearchSettings:
+    """Return the search's effort, by the settings."""
+    wanted = settings.search
+    return SearchSettings(
+        hypotheses=wanted.hypotheses, candidates=wanted.candidates, finalists=wanted.finalists
+    )

@@ -32,12 +32,11 @@ from calib_all_ros.solving.silhouette_fit import (
     TargetPyramid,
     fit_silhouettes,
 )
-from calib_all_ros.solving.silhouette_scores import PosedRobot
+from calib_all_ros.solving.silhouette_scores import PosedRobot, posed_points
 
 Progress = Callable[[float], None]
 # Points of a link count fully once the link has moved this far over the frames.
 FULL_MOTION_M = 0.15
-SAMPLED_POINTS = 150
 # No wrong camera makes several silhouettes overlap so well, even on small pictures.
 CONVINCING_OVERLAP = 0.9
 
@@ -196,12 +195,10 @@ def _sampled_points(
     surface: RobotSurface, motion: RobotMotion
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return (P, 3) surface points over all frames, base frame, and (P,) how mobile they are."""
-    points, links = surface.sample(SAMPLED_POINTS, seed=0)
-    T = motion.link_poses()[:, links]
-    posed = np.einsum("fpij,pj->fpi", T[..., :3, :3], points) + T[..., :3, 3]
+    posed = posed_points(surface, motion.link_poses())
     travel = np.linalg.norm(posed.std(axis=0), axis=1)
     mobility = np.clip(travel / FULL_MOTION_M, 0.01, 1.0)
-    return posed.reshape(-1, 3), np.tile(mobility, len(T))
+    return posed.reshape(-1, 3), np.tile(mobility, len(posed))
 
 
 def _separation(

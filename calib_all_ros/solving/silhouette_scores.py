@@ -16,6 +16,15 @@ from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.rendering.rasteriser import rasterise_frame
 from calib_all_ros.robot.surface import RobotSurface
 
+SAMPLED_POINTS = 150
+
+
+def posed_points(surface: RobotSurface, T_base_link: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (F, 150, 3) points spread over the surface, base frame, at (F, L, 4, 4) link poses."""
+    points, links = surface.sample(SAMPLED_POINTS, seed=0)
+    T = T_base_link[:, links]
+    return np.asarray(np.einsum("fpij,pj->fpi", T[..., :3, :3], points) + T[..., :3, 3])
+
 
 class PosedRobot:
     """The robot's mesh in the base frame at F configurations.

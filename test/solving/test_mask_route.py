@@ -11,12 +11,10 @@ from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import FrameSettings, Settings
 from calib_all_ros.solving.mask_route import (
-    refined_parameters,
-    search_settings,
     solve_from_masks,
 )
 from calib_all_ros.solving.observations import Observations, prepare
-from calib_all_ros.solving.route import Start
+from calib_all_ros.solving.route import Start, refined_parameters, search_settings
 
 QUICK = Settings.from_mapping(
     {
