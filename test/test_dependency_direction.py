@@ -11,7 +11,21 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parents[1] / "calib_all_ros"
 MODULES = sorted(PACKAGE.rglob("*.py"))
-INTERFACE = ("calib_all_ros.cli", "calib_all_ros.commands")
+COMMAND_LINE = ("calib_all_ros.cli", "calib_all_ros.commands")
+NODES = ("calib_all_ros.nodes",)
+ROS = (
+    "rclpy",
+    "rcl_interfaces",
+    "builtin_interfaces",
+    "diagnostic_msgs",
+    "geometry_msgs",
+    "rosgraph_msgs",
+    "sensor_msgs",
+    "std_msgs",
+    "std_srvs",
+    "tf2_msgs",
+    "visualization_msgs",
+)
 
 
 def imported(path: Path) -> Iterator[str]:
@@ -29,8 +43,8 @@ def within(module: str, parents: tuple[str, ...]) -> bool:
 
 
 def core() -> list[Path]:
-    outside = [PACKAGE / "cli.py", PACKAGE / "__main__.py"]
-    return [m for m in MODULES if m not in outside and PACKAGE / "commands" not in m.parents]
+    outside = [PACKAGE / name for name in ("cli.py", "__main__.py", "commands", "nodes")]
+    return [m for m in MODULES if not {m, *m.parents} & set(outside)]
 
 
 def name_of(path: Path) -> str:
@@ -39,8 +53,18 @@ def name_of(path: Path) -> str:
 
 @pytest.mark.parametrize("path", core(), ids=name_of)
 def test_core_needs_no_ros_no_torch_and_no_interface(path: Path) -> None:
-    forbidden = ("rclpy", "torch", *INTERFACE)
+    forbidden = (*ROS, "torch", *COMMAND_LINE, *NODES)
     assert [module for module in imported(path) if within(module, forbidden)] == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "nodes").glob("*.py")), ids=name_of)
+def test_nodes_and_command_line_do_not_need_each_other(path: Path) -> None:
+    assert [module for module in imported(path) if within(module, COMMAND_LINE)] == []
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "commands").glob("*.py")), ids=name_of)
+def test_command_line_needs_no_ros(path: Path) -> None:
+    assert [module for module in imported(path) if within(module, (*ROS, *NODES))] == []
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "geometry").glob("*.py")), ids=name_of)

@@ -13,7 +13,7 @@ import numpy as np
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.recording.bag import Bag
 from calib_all_ros.recording.bag_index import BagIndex, ImageEntry, read_index
-from calib_all_ros.recording.bag_storage import IMAGE, JOINT_STATE, TF_MESSAGE, DamagedFileError
+from calib_all_ros.recording.bag_storage import JOINT_STATE, TF_MESSAGE, DamagedFileError
 from calib_all_ros.recording.bag_topics import (
     choose_camera_info_topic,
     choose_image_topic,
@@ -28,7 +28,7 @@ from calib_all_ros.recording.camera_file import CameraFile
 from calib_all_ros.recording.camera_info import DEFAULT_OPTICAL_FRAME, CameraInfo, camera_of
 from calib_all_ros.recording.fingerprint import fingerprint
 from calib_all_ros.recording.folder import check_size
-from calib_all_ros.recording.image_decoding import decode_compressed, decode_raw
+from calib_all_ros.recording.image_decoding import decode_message
 from calib_all_ros.recording.joint_topics import merge_joint_topics
 from calib_all_ros.recording.masks import mask_from_image, match_by_stamp
 from calib_all_ros.recording.recording import Mask, Recording, RecordingError, RgbImage
@@ -56,21 +56,9 @@ class BagImages:
         """Read and decode image ``index`` and check that its size is the camera's."""
         entry = self.entries[index]
         where = f"{self.topic} at stamp {entry.stamp_ns} ns"
-        image = self._decoded(self.bag.message(self.topic, entry.log_ns, entry.ordinal), where)
+        image = decode_message(self.bag.message(self.topic, entry.log_ns, entry.ordinal), where)
         check_size(image, self.camera, where)
         return image
-
-    def _decoded(self, message: Any, where: str) -> RgbImage:
-        if self.bag.topics[self.topic] == IMAGE:
-            return decode_raw(
-                message.data,
-                str(message.encoding),
-                int(message.width),
-                int(message.height),
-                int(message.step),
-                where,
-            )
-        return decode_compressed(message.data, where, str(message.format))
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +55,24 @@ def is_depth(encoding_or_format: str) -> bool:
     """Return whether an encoding (Image) or format (CompressedImage) says that it is depth."""
     encoding = encoding_or_format.split(";")[0].strip()
     return encoding in _DEPTH_ENCODINGS or "compresseddepth" in encoding_or_format.lower()
+
+
+def decode_message(message: Any, where: str) -> RgbImage:
+    """Decode a deserialised `sensor_msgs/Image` or `sensor_msgs/CompressedImage`.
+
+    Raises:
+        RecordingError: As `decode_raw` and `decode_compressed`.
+    """
+    if hasattr(message, "encoding"):
+        return decode_raw(
+            message.data,
+            str(message.encoding),
+            int(message.width),
+            int(message.height),
+            int(message.step),
+            where,
+        )
+    return decode_compressed(message.data, where, str(message.format))
 
 
 def decode_raw(
