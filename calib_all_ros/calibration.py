@@ -21,13 +21,14 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Covariance, FrameQuality, Provenance, RobotRecord
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
+from calib_all_ros.solving.evidence import Evidence
 from calib_all_ros.solving.image_route import solve_from_images
 from calib_all_ros.solving.mark_route import Mark, MarkOutcome, check_mark, start_from_mark
 from calib_all_ros.solving.mask_route import solve_from_masks
 from calib_all_ros.solving.observations import Observations, prepare
 from calib_all_ros.solving.route import RouteResult
 
-__all__ = ["Mark", "calibrate"]
+__all__ = ["Evidence", "Mark", "calibrate", "calibrate_with_evidence"]
 
 Progress = Callable[[str, float], None]
 logger = logging.getLogger(__name__)
@@ -53,7 +54,7 @@ class _Stages:
 
 
 @dataclass(frozen=True)
-class _Evidence:
+class _Parts:
     """All that a result is put together from."""
 
     observations: Observations
@@ -91,6 +92,21 @@ def calibrate(
         CalibAllError: The input cannot be used; the message says why. A pose that cannot be
             vouched for is not an error but a rejected verdict.
     """
+    calibration, _ = calibrate_with_evidence(
+        recording, robot, mark=mark, settings=settings, on_progress=on_progress
+    )
+    return calibration
+
+
+def calibrate_with_evidence(
+    recording: Recording,
+    robot: Robot,
+    *,
+    mark: Mark | None = None,
+    settings: Settings | None = None,
+    on_progress: Progress | None = None,
+) -> tuple[Calibration, Evidence]:
+    """Do what :func:`calibrate` does, and return also what was seen in the images."""
     settings = settings or Settings()
     stages = _Stages(on_progress)
     stages("prepare", 0.0)
@@ -116,12 +132,18 @@ def calibrate(
     uncertainty = None
     if result.system is not None:
         uncertainty = pose_uncertainty(result.system, result.estimate.T_camera_base)
-    evidence = _Evidence(observations, result, outcome, uncertainty)
-    calibration = _assemble(recording, robot, mark, settings, evidence, stages)
+    parts = _Parts(observations, result, outcome, uncertainty)
+    calibration = _assemble(recording, robot, mark, settings, parts, stages)
     logger.info("verdict: %s", calibration.verdict.status)
     for reason in calibration.verdict.reasons:
         logger.info("  %s", reason)
-    return calibration
+    evidence = Evidence(
+        observations.view,
+        result.masks,
+        None if outcome is None else outcome.track,
+        "" if outcome is None else outcome.summary,
+    )
+    return calibration, evidence
 
 
 def _assemble(
@@ -129,16 +151,16 @@ def _assemble(
     robot: Robot,
     mark: Mark | None,
     settings: Settings,
-    evidence: _Evidence,
+    parts: _Parts,
     stages: _Stages,
 ) -> Calibration:
-    result, uncertainty = evidence.result, evidence.uncertainty
+    result, uncertainty = parts.result, parts.uncertainty
     estimate = result.estimate
     if not np.isfinite(estimate.T_camera_base).all():
         raise CalibAllError(
             f"the solve on {recording.source} diverged: the images do not show this robot moving"
         )
-    verdict = judge(result, evidence.frame_numbers, uncertainty, evidence.observations.warnings)
+    verdict = judge(result, parts.frame_numbers, uncertainty, parts.observations.warnings)
     quality = {
         "iou_median": float(np.median(result.iou[result.used])),
         "iou_worst": float(np.min(result.iou[result.used])),
@@ -151,7 +173,7 @@ def _assemble(
         quality["leave_one_out_position_mm"] = uncertainty.position_mm
         quality["leave_one_out_rotation_deg"] = uncertainty.rotation_deg
     refinement = settings.refinement
-    mark_used = evidence.mark is not None and evidence.mark.start is not None
+    mark_used = parts.mark is not None and parts.mark.start is not None
     stages("done", 1.0)
     return Calibration(
         T_camera_base=estimate.T_camera_base,
@@ -168,16 +190,17 @@ def _assemble(
             fingerprint=recording.fingerprint,
             package_version=__version__,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            frames_used=tuple(int(n) for n in evidence.frame_numbers[result.used]),
+            frames_used=tuple(int(n) for n in parts.frame_numbers[result.used]),
             settings=settings.to_mapping(),
             stage_times_s=dict(stages.times_s),
         ),
         quality=quality,
-        frames=_frame_table(evidence),
+        frames=_frame_table(parts),
+        notes=parts.observations.notes,
         covariance=None if uncertainty is None else Covariance(uncertainty.covariance),
         lag_ms=1e3 * estimate.lag_s if refinement.lag else None,
         mask_bias_px=estimate.mask_bias_px if refinement.mask_bias else None,
-        point_offset_m=evidence.mark.point_in_link if mark_used and evidence.mark else None,
+        point_offset_m=parts.mark.point_in_link if mark_used and parts.mark else None,
         focal_scale=estimate.focal_scale if refinement.focal_scale else None,
         stages={
             "coarse": result.start.T_camera_base,
@@ -186,11 +209,11 @@ def _assemble(
     )
 
 
-def _frame_table(evidence: _Evidence) -> tuple[FrameQuality, ...]:
-    result, observations = evidence.result, evidence.observations
+def _frame_table(parts: _Parts) -> tuple[FrameQuality, ...]:
+    result, observations = parts.result, parts.observations
     stamps = observations.motion.stamps_ns[observations.solve]
     rows = []
-    for i, number in enumerate(evidence.frame_numbers):
+    for i, number in enumerate(parts.frame_numbers):
         own_lag = result.own_lag_s[i] + result.estimate.lag_s
         rows.append(
             FrameQuality(

@@ -16,8 +16,8 @@ from typing import NoReturn
 
 from calib_all_ros import __version__
 from calib_all_ros.commands.options import CalibrateOptions
-from calib_all_ros.commands.run_log import RunLog
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.results.run_log import RunLog
 
 EXIT_OK = 0
 EXIT_INTERNAL_ERROR = 1

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calib_all_ros.calibration import calibrate
+from calib_all_ros.calibration import calibrate, calibrate_with_evidence
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.recording.recording import FrameList, Recording, RecordingError
@@ -56,6 +56,12 @@ def mirrored(recording: Recording) -> Recording:
         stamps, values = recording.joints.series(name)
         series[name] = (stamps, -values)
     return replace(recording, joints=JointTrajectory.from_series(series))
+
+
+def true_masks(recording: Recording, calibration: Calibration) -> np.ndarray:
+    """Return the recorded masks of the images that a pose was fitted to."""
+    assert recording.masks is not None
+    return np.stack([recording.masks[row.index] for row in calibration.frames])
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +124,7 @@ def test_images_alone_lead_to_the_pose(
     simulated_recording: Recording, demo_robot: Robot, truth: np.ndarray
 ) -> None:
     heard: list[tuple[str, float]] = []
-    found = calibrate(
+    found, evidence = calibrate_with_evidence(
         replace(simulated_recording, masks=None),
         demo_robot,
         settings=QUICK,
@@ -129,6 +135,10 @@ def test_images_alone_lead_to_the_pose(
     assert found.verdict.status != "rejected", found.verdict.reasons
     assert [stage for stage, _ in heard][:2] == ["prepare", "search"] and heard[-1] == ("done", 1.0)
     assert all(0.0 <= share <= 1.0 for _, share in heard)
+    true = true_masks(simulated_recording, found)
+    overlap = (evidence.masks & true).sum() / (evidence.masks | true).sum()
+    assert evidence.masks.shape == true.shape and overlap > 0.9
+    assert evidence.track is None
 
 
 @pytest.mark.parametrize("with_masks", [True, False])
@@ -160,11 +170,17 @@ def test_a_mark_is_checked_before_any_work(
 def test_a_mark_that_is_lost_is_recorded_and_does_no_harm(
     simulated_recording: Recording, demo_robot: Robot, truth: np.ndarray
 ) -> None:
-    found = calibrate(
-        simulated_recording, demo_robot, mark=Mark((3.0, 3.0), 0, "hand"), settings=LITTLE
+    mark = Mark((3.0, 3.0), 0, "hand")
+    found, evidence = calibrate_with_evidence(
+        simulated_recording, demo_robot, mark=mark, settings=LITTLE
     )
     assert errors(found, truth)[1] < 0.003
     assert found.robot.eef_link == "hand"
+    assert evidence.track is not None and evidence.track.mark == mark
+    assert evidence.track.frames.tolist() == list(range(20))
+    np.testing.assert_array_equal(evidence.track.pixels[0], mark.pixel)
+    assert "followed through" in evidence.mark_summary
+    np.testing.assert_array_equal(evidence.masks, true_masks(simulated_recording, found))
 
 
 def test_masks_without_robot_are_an_error(

@@ -14,24 +14,21 @@ from calib_all_ros.calibration import Mark, calibrate
 from calib_all_ros.commands.options import CalibrateOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
-from calib_all_ros.commands.run_log import RunLog
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.pictures.output_folder import whole_or_nothing
-from calib_all_ros.pictures.results import write_pictures
+from calib_all_ros.input_files import InputFiles
+from calib_all_ros.pictures.output_folder import OVERLAYS, whole_or_nothing
 from calib_all_ros.quality.errors_against_truth import PoseErrors, pose_errors
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
-from calib_all_ros.rendering.compilation import announce_compilation
+from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Status
-from calib_all_ros.robot.description import Robot, load_robot, read_description
+from calib_all_ros.results.run_log import RunLog
+from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
+from calib_all_ros.solve_job import load_inputs, save_results
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import match_joints
 
-# Numbered by frame, so those of an earlier run would stay among the new ones.
-_PICTURES = "overlay_*.png"
-_COMPILING = "compiling kernels, in the first run only (about 20 s)"
 logger = logging.getLogger(__name__)
 
 
@@ -56,11 +53,11 @@ def run_calibrate(options: CalibrateOptions, log: RunLog) -> Status:
     _check_mark_arguments(options)
     quiet = options.quiet or options.json
     # The folder comes first: that it cannot be written must not turn up after the work.
-    with whole_or_nothing(options.out, _PICTURES) as folder, StageBars(quiet=quiet) as bars:
+    with whole_or_nothing(options.out, OVERLAYS) as folder, StageBars(quiet=quiet) as bars:
 
         def announce() -> None:
-            logger.info(_COMPILING)
-            bars.say(_COMPILING)
+            logger.info(COMPILING)
+            bars.say(COMPILING)
 
         with announce_compilation(announce):
             finished = _calibrate_into(folder, options, settings, bars)
@@ -95,58 +92,33 @@ def _calibrate_into(
 ) -> FinishedCalibration:
     began = time.perf_counter()
     bars("read", 0.0)
-    recording, robot = _load(options)
+    recording, robot = load_inputs(_files(options))
     mark = _mark(options, robot)
-    for warning in (*recording.warnings, *robot.warnings):
-        logger.warning(warning)
-    read = time.perf_counter()
+    read_s = time.perf_counter() - began
     bars("read", 1.0)
     calibration = calibrate(recording, robot, mark=mark, settings=settings, on_progress=bars)
-    solved = time.perf_counter()
-    write_pictures(folder, calibration, recording, robot, bars)
-    drawn = time.perf_counter()
-    stages = calibration.provenance.stage_times_s
-    times = {"read": read - began, **stages, "pictures": drawn - solved}
-    calibration = replace(
-        calibration, provenance=replace(calibration.provenance, stage_times_s=times)
-    )
-    calibration.save(folder)
+    calibration = save_results(folder, calibration, recording, robot, bars, read_s=read_s)
     errors = _errors(calibration, recording, robot)
     if errors is not None:
         logger.info("against the truth that the recording carries: %s", errors)
     return FinishedCalibration(calibration, (), errors)
 
 
-def _load(options: CalibrateOptions) -> tuple[Recording, Robot]:
-    # A wrong path to the description shows before a large bag is read.
-    urdf = None
-    if options.urdf is not None:
-        urdf = read_description(options.urdf, mesh_paths=options.mesh_paths)
-    recording = load_recording(
-        options.recording,
+def _files(options: CalibrateOptions) -> InputFiles:
+    return InputFiles(
+        recording=options.recording,
+        urdf=options.urdf,
+        base_frame=options.base_frame,
+        mesh_paths=tuple(options.mesh_paths),
         image_topic=options.image_topic,
         camera_info_topic=options.camera_info_topic,
         joint_topics=options.joint_topics,
-        masks=options.masks,
         camera=options.camera,
-        urdf=urdf,
         joint_names=options.joint_names,
         start_s=options.start,
         end_s=options.end,
+        masks=options.masks,
     )
-    description = options.urdf or recording.urdf
-    if description is None:
-        raise CalibrateError(
-            f"{options.recording} holds no robot description: give one with --urdf FILE"
-        )
-    robot = load_robot(description, base_frame=options.base_frame, mesh_paths=options.mesh_paths)
-    # A recording of another robot names a base that this one lacks; that its joints do not match
-    # says more than that.
-    base = recording.base_frame
-    others = [link for link in robot.kinematics.link_names if link != robot.kinematics.base_frame]
-    if options.base_frame is None and base in others:
-        robot = load_robot(description, base_frame=base, mesh_paths=options.mesh_paths)
-    return recording, robot
 
 
 def _mark(options: CalibrateOptions, robot: Robot) -> Mark | None:

@@ -8,9 +8,9 @@ import argparse
 from calib_all_ros.commands.calibrate import run_calibrate
 from calib_all_ros.commands.options import CalibrateOptions
 from calib_all_ros.commands.progress import StageBars
-from calib_all_ros.commands.run_log import RunLog
 from calib_all_ros.commands.simulate import simulation_settings, write_simulation
 from calib_all_ros.results.records import Status
+from calib_all_ros.results.run_log import RunLog
 
 RECORDING_FOLDER = "recording"
 RESULT_FOLDER = "result"

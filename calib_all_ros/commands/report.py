@@ -80,6 +80,8 @@ def as_table(finished: FinishedCalibration) -> str:
                 f"ADD {errors.add_mm:.2f} mm",
             )
         )
+    notes = calibration.notes
+    rows += [("Notes" if i == 0 else "", f"- {note}") for i, note in enumerate(notes)]
     times = calibration.provenance.stage_times_s
     rows += _wrapped("Time", [f"{stage} {seconds:.1f} s" for stage, seconds in times.items()])
     rows.append(("  in total", f"{sum(times.values()):.1f} s"))

@@ -3,6 +3,8 @@
 
 Pixel centres are at integer coordinates (OpenCV); points are in the optical frame of REP-103,
 z forward, x right, y down.
+
+OpenCV is imported where lens distortion is computed: reading a saved camera is faster without it.
 """
 
 from __future__ import annotations
@@ -10,7 +12,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -192,6 +193,8 @@ class Camera:
         """Distort (N, 2) coordinates on the plane z = 1 and apply K."""
         if self.is_pinhole or len(xy) == 0:
             return np.asarray(xy * np.diag(self.K)[:2] + self.K[:2, 2], dtype=np.float64)
+        import cv2
+
         points = np.concatenate([xy, np.ones((len(xy), 1))], axis=1)[:, None]
         if self.model == "equidistant":
             pixels, _ = cv2.fisheye.projectPoints(
@@ -203,6 +206,8 @@ class Camera:
 
     def _undistorted(self, pixels: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (N, 2) coordinates on the plane z = 1; wrong ones must be sorted out after."""
+        import cv2
+
         if self.model == "equidistant":
             fisheye = cv2.fisheye.undistortPoints(pixels[:, None], self.K, self.distortion)
             return np.array(fisheye, dtype=np.float64).reshape(-1, 2)

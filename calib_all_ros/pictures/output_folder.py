@@ -12,6 +12,9 @@ from pathlib import Path
 
 from calib_all_ros.results.errors import ResultError
 
+OVERLAYS = "overlay_*.png"
+"""Pictures of a result. Numbered by frame, those of an earlier one would stay among the new."""
+
 
 @contextmanager
 def whole_or_nothing(out_dir: str | Path, replaces: str | None = None) -> Iterator[Path]:

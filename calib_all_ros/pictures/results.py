@@ -35,7 +35,7 @@ CONTACT_SHEET_NAME = "contact_sheet.png"
 STAGE_BEFORE = "coarse"
 
 # Captions and lines have a fixed size, too small for larger pictures.
-_LARGEST_WIDTH_PX = 1920
+LARGEST_WIDTH_PX = 1920
 _TILE_WIDTH_PX = 320
 _BORDER_PX = 5
 _MOST_COLUMNS = 6
@@ -81,15 +81,15 @@ def write_pictures(
         RecordingError: The recording's joints are not the robot's.
     """
     _check(calibration, recording, robot)
-    scene = _Scene.of(calibration, recording, robot)
-    full = make_view(recording.camera, _LARGEST_WIDTH_PX)
+    scene = Scene.of(calibration, recording, robot)
+    full = make_view(recording.camera, LARGEST_WIDTH_PX)
     small = _narrowed(full, _TILE_WIDTH_PX)
     names = _overlay_names(calibration.frames)
     overlays, tiles = [], []
     for row, frame in enumerate(calibration.frames):
         raw = recording.images[frame.index]
         if frame.index in names:
-            picture = _overlay(scene, row, frame, full, raw)
+            picture = frame_overlay(scene, row, frame, full, raw)
             overlays.append(folder / names[frame.index])
             save_png(overlays[-1], picture)
         tiles.append(_tile(scene, row, frame, small, raw))
@@ -101,7 +101,7 @@ def write_pictures(
 
 
 @dataclass(frozen=True)
-class _Scene:
+class Scene:
     """What is drawn.
 
     Attributes:
@@ -117,7 +117,8 @@ class _Scene:
     T_base_link: NDArray[np.float64]
 
     @classmethod
-    def of(cls, calibration: Calibration, recording: Recording, robot: Robot) -> _Scene:
+    def of(cls, calibration: Calibration, recording: Recording, robot: Robot) -> Scene:
+        """Pose the robot at the calibration's frames."""
         matched = match_joints(robot.kinematics, tuple(recording.joints.names))
         numbers = np.array([frame.index for frame in calibration.frames], dtype=np.intp)
         motion = RobotMotion(
@@ -178,7 +179,16 @@ def _overlay_names(frames: Sequence[FrameQuality]) -> dict[int, str]:
     }
 
 
-def _overlay(scene: _Scene, row: int, frame: FrameQuality, view: View, raw: Image) -> Image:
+def frame_overlay(scene: Scene, row: int, frame: FrameQuality, view: View, raw: Image) -> Image:
+    """Draw the robot before and after the refinement on one frame, under a caption.
+
+    Args:
+        scene: What is drawn.
+        row: Which of the calibration's frames it is.
+        frame: That frame.
+        view: How the raw image becomes the picture.
+        raw: (H, W, 3) RGB image of the recording.
+    """
     calibration, recorded = scene.calibration, scene.recording.masks
     before = calibration.stages.get(STAGE_BEFORE)
     poses = [calibration.T_camera_base] if before is None else [calibration.T_camera_base, before]
@@ -196,7 +206,7 @@ def _overlay(scene: _Scene, row: int, frame: FrameQuality, view: View, raw: Imag
     return with_caption(picture, _caption(frame, calibration.lag_ms), legend)
 
 
-def _tile(scene: _Scene, row: int, frame: FrameQuality, view: View, raw: Image) -> Image:
+def _tile(scene: Scene, row: int, frame: FrameQuality, view: View, raw: Image) -> Image:
     # Drawn after the reduction, which would wash a thin line out.
     mask = scene.masks(row, view.camera, [scene.calibration.T_camera_base])[0]
     drawn = draw_outline(view.image(raw), mask, AFTER if frame.used else _LEFT_OUT)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.geometry.frame_tree import StaticTransform
 from calib_all_ros.geometry.se3 import from_quaternion_xyzw
 from calib_all_ros.recording.bag import Bag
 from calib_all_ros.recording.bag_storage import (
@@ -22,7 +23,7 @@ from calib_all_ros.recording.bag_storage import (
 )
 from calib_all_ros.recording.camera_info import CameraInfo
 from calib_all_ros.recording.joint_topics import JointMessage
-from calib_all_ros.recording.recording import RecordingError, StaticTransform
+from calib_all_ros.recording.recording import RecordingError
 
 
 class ImageEntry(NamedTuple):
@@ -45,6 +46,7 @@ class BagIndex:
         descriptions: Last text of each robot description topic.
         static_transforms: By child frame, the last one each.
         warnings: What is odd about the stamps.
+        notes: What is left out.
     """
 
     images: dict[str, list[ImageEntry]] = field(default_factory=dict)
@@ -54,6 +56,7 @@ class BagIndex:
     descriptions: dict[str, str] = field(default_factory=dict)
     static_transforms: dict[str, StaticTransform] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def read_index(bag: Bag, topics: Sequence[str]) -> BagIndex:
@@ -75,7 +78,7 @@ def read_index(bag: Bag, topics: Sequence[str]) -> BagIndex:
             broken += 1
     broken += len(bag.unreadable)
     if broken:
-        index.warnings.append(f"{broken} damaged messages are left out")
+        index.notes.append(f"{broken} damaged messages are left out")
     for topic, messages in index.joints.items():
         index.joints[topic] = _stamped(index, topic, messages)
     for topic, entries in index.images.items():
@@ -124,7 +127,7 @@ def _ordered(index: BagIndex, topic: str, entries: list[ImageEntry]) -> list[Ima
         entries = [entry._replace(stamp_ns=entry.log_ns) for entry in entries]
     by_stamp = {entry.stamp_ns: entry for entry in sorted(entries, reverse=True)}
     if len(by_stamp) < len(entries):
-        index.warnings.append(
+        index.notes.append(
             f"{len(entries) - len(by_stamp)} images on {topic} repeat a stamp and are left out"
         )
     return [by_stamp[stamp] for stamp in sorted(by_stamp)]
@@ -147,7 +150,7 @@ def _add_static_transform(index: BagIndex, message: Any) -> None:
     quaternion: NDArray[np.float64] = np.array([q.x, q.y, q.z, q.w])
     translation: NDArray[np.float64] = np.array([t.x, t.y, t.z])
     if not np.isfinite([*quaternion, *translation]).all() or not quaternion.any():
-        index.warnings.append(f"the static transform from {parent} to {child} is broken: left out")
+        index.notes.append(f"the static transform from {parent} to {child} is broken: left out")
         return
     T_parent_child = from_quaternion_xyzw(quaternion, translation)
     index.static_transforms[child] = StaticTransform(parent, child, T_parent_child)

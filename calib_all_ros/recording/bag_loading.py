@@ -114,7 +114,7 @@ def load_bag(
     # Each round that fails puts what is left in place of one damaged file.
     while True:
         try:
-            topics, warnings = _choose_topics(
+            topics, notes, warnings = _choose_topics(
                 bag, image_topic, camera_info_topic, joint_topics, mask_topic, camera is None
             )
             wanted = [topics.image, topics.camera_info, topics.masks, *topics.joints]
@@ -131,11 +131,10 @@ def load_bag(
     if not index.joints:
         raise lacks(bag, f"no joint states on {', '.join(topics.joints)}")
     stamps = np.array([entry.stamp_ns for entry in entries], dtype=np.int64)
-    warnings += (*bag.warnings, *index.warnings)
     camera_used, more = _camera(bag, index, topics, camera, (start_s, end_s), stamps)
     images = BagImages(bag, topics.image, entries, camera_used)
-    joints, joint_warnings = merge_joint_topics(index.joints, named=joint_topics or ())
-    urdf, urdf_warnings = choose_robot_description(index.descriptions)
+    joints, joint_notes = merge_joint_topics(index.joints, named=joint_topics or ())
+    urdf, urdf_notes = choose_robot_description(index.descriptions)
     masks = None
     if topics.masks is not None:
         mask_entries = tuple(index.images.get(topics.masks, ()))
@@ -151,7 +150,8 @@ def load_bag(
         urdf=urdf,
         masks=masks,
         static_transforms=tuple(index.static_transforms.values()),
-        warnings=(*warnings, *more, *joint_warnings, *urdf_warnings),
+        warnings=(*warnings, *index.warnings, *more),
+        notes=(*notes, *bag.warnings, *index.notes, *joint_notes, *urdf_notes),
         reference_T_camera_base=camera.T_camera_base if camera else None,
         base_frame=camera.base_frame if camera else None,
         fingerprint=fingerprint(bag.files),
@@ -165,20 +165,21 @@ def _choose_topics(
     joint_topics: Sequence[str] | None,
     mask_topic: str | None,
     needs_camera_info: bool,
-) -> tuple[_Topics, tuple[str, ...]]:
+) -> tuple[_Topics, tuple[str, ...], tuple[str, ...]]:
+    """Return the topics to read, notes and warnings."""
     masks = None if mask_topic is None else choose_mask_topic(bag, mask_topic)
-    image, warnings = choose_image_topic(bag, image_topic, masks)
+    image, notes = choose_image_topic(bag, image_topic, masks)
     info = None
+    warnings: tuple[str, ...] = ()
     if needs_camera_info:
-        info, more = choose_camera_info_topic(bag, image, camera_info_topic)
-        warnings += more
+        info, warnings = choose_camera_info_topic(bag, image, camera_info_topic)
     states = bag.of_type(JOINT_STATE)
     for name in joint_topics or ():
         if name not in states:
             raise no_topic(bag, name, "JointState", states)
     if not states:
         raise lacks(bag, "no joint states")
-    return _Topics(image, info, tuple(joint_topics or states), masks), warnings
+    return _Topics(image, info, tuple(joint_topics or states), masks), notes, warnings
 
 
 def _camera(

@@ -21,7 +21,7 @@ def image_topics(bag: Bag) -> list[str]:
 def choose_image_topic(
     bag: Bag, named: str | None, masks: str | None
 ) -> tuple[str, tuple[str, ...]]:
-    """Return the image topic to use and warnings.
+    """Return the image topic to use and notes.
 
     Of a raw topic and its compressed twin the raw one is taken. A topic that has a camera_info
     next to it goes before one that has none; topics called masks are not cameras.
@@ -59,8 +59,8 @@ def choose_image_topic(
     others = [t for t in available if image_base(t) != image_base(candidates[0])]
     if not others:
         return candidates[0], ()
-    warning = f"images are taken from {candidates[0]}; not used: {', '.join(others)}"
-    return candidates[0], (warning,)
+    note = f"images are taken from {candidates[0]}; not used: {', '.join(others)}"
+    return candidates[0], (note,)
 
 
 def choose_mask_topic(bag: Bag, named: str) -> str:
@@ -126,7 +126,7 @@ def choose_robot_description(
         descriptions: Topic -> XML text.
 
     Returns:
-        The URDF, None if there is none or it is not clear which, and warnings.
+        The URDF, None if there is none or it is not clear which, and notes.
     """
     if "/robot_description" in descriptions:
         return descriptions["/robot_description"], ()

@@ -24,7 +24,7 @@ _SAME_JOINT_RAD = 0.05
 def merge_joint_topics(
     topics: dict[str, list[JointMessage]], *, named: Sequence[str] = ()
 ) -> tuple[JointTrajectory, tuple[str, ...]]:
-    """Return the joints of all topics together, and warnings.
+    """Return the joints of all topics together, and notes.
 
     A joint that is on several topics is taken from one of them, because a node that merges joint
     states stamps them anew: from the topic named first, else the one with the most messages.
@@ -60,11 +60,11 @@ def merge_joint_topics(
                 shared[pair] = shared.get(pair, 0) + 1
             else:
                 merged[joint], origin[joint] = trajectory.series(joint), topic
-    warnings = tuple(
+    notes = tuple(
         f"{count} joints are both on {second} and on {first}: {first} is used"
         for (second, first), count in shared.items()
     )
-    return JointTrajectory.from_series(merged), warnings
+    return JointTrajectory.from_series(merged), notes
 
 
 def _reports_states(topic: str) -> bool:

@@ -13,6 +13,8 @@ from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.recording.recording import RecordingError
 
 SMALLEST_MOTION_RAD = 0.02
+# When so few of the images have joint states, something is wrong with the recording.
+_FEW = 0.5
 _SECOND_NS = 1e9
 
 
@@ -23,12 +25,14 @@ class JointsAtFrames:
     Attributes:
         positions: (N, J), NaN where not known.
         valid: (N,) whether every joint is known.
-        warnings: How many frames are lost and why.
+        notes: How many frames are lost and why.
+        warnings: The same, when it is most of them.
     """
 
     positions: NDArray[np.float64]
     valid: NDArray[np.bool_]
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def joints_at_frames(
@@ -53,7 +57,7 @@ def joints_at_frames(
     stamps = np.asarray(image_stamps_ns, dtype=np.int64)
     positions, valid = joints.at(stamps, names, max_gap_ns=max_gap_ns)
     if valid.all() and stamps.size:
-        return JointsAtFrames(positions, valid, ())
+        return JointsAtFrames(positions, valid)
     start_ns, end_ns = joints.span(names)
     first, last = int(stamps.min(initial=start_ns)), int(stamps.max(initial=start_ns))
     if not valid.any():
@@ -72,8 +76,10 @@ def joints_at_frames(
         reasons.append(f"{late} after the last joint state, {ends_s:.2f} s after the first image")
     if gaps > 0:
         reasons.append(f"{gaps} in gaps of more than {max_gap_ns / 1e6:.0f} ms")
-    warning = f"{int((~valid).sum())} of {stamps.size} images are left out: {', '.join(reasons)}"
-    return JointsAtFrames(positions, valid, (warning,))
+    lost = f"{int((~valid).sum())} of {stamps.size} images are left out: {', '.join(reasons)}"
+    if valid.mean() < _FEW:
+        return JointsAtFrames(positions, valid, warnings=(lost,))
+    return JointsAtFrames(positions, valid, notes=(lost,))
 
 
 def require_motion(positions: ArrayLike, names: Sequence[str]) -> None:

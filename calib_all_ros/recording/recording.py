@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.geometry.frame_tree import StaticTransform
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 
 RgbImage = NDArray[np.uint8]
@@ -40,15 +41,6 @@ FrameSource = Frames[RgbImage]
 
 MaskSource = Frames[Mask | None]
 """Bool (H, W) masks, True on the robot; None where a frame has no mask."""
-
-
-@dataclass(frozen=True, eq=False)
-class StaticTransform:
-    """One edge of /tf_static: ``T_parent_child`` (4, 4) maps child points to the parent frame."""
-
-    parent: str
-    child: str
-    T_parent_child: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -95,7 +87,8 @@ class Recording:
         urdf: XML text of the robot description, if the recording holds one.
         masks: N robot masks, decoded on access; None without masks.
         static_transforms: Edges of /tf_static.
-        warnings: What the user should know, one sentence each.
+        warnings: What casts doubt on a result, one sentence each.
+        notes: What else the user may want to know, one sentence each.
         reference_T_camera_base: (4, 4) true pose, if known; never used for solving.
         base_frame: Name of the robot's base frame, if the recording says.
         fingerprint: SHA-256 over names, sizes and the first and last megabyte of its files.
@@ -110,6 +103,7 @@ class Recording:
     masks: MaskSource | None = None
     static_transforms: tuple[StaticTransform, ...] = ()
     warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     reference_T_camera_base: NDArray[np.float64] | None = None
     base_frame: str | None = None
     fingerprint: str = ""

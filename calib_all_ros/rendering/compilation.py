@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from numba.core import event
 
+COMPILING = "compiling kernels, in the first run only (about 20 s)"
+
 _COMPILATION = "numba:compile"
 
 

@@ -58,6 +58,7 @@ class Calibration:
         provenance: where it came from.
         quality: figures whose names carry their units, e.g. ``iou_mean``, ``contour_median_px``.
         frames: quality of each image.
+        notes: what is worth knowing and casts no doubt on the pose, one sentence each.
         covariance: of the pose, None where not estimated.
         lag_ms: how much later than the light the images were stamped, None if not estimated.
         mask_bias_px: how much too fat the masks were, None if not estimated.
@@ -73,6 +74,7 @@ class Calibration:
     provenance: Provenance
     quality: dict[str, float] = field(default_factory=dict)
     frames: tuple[FrameQuality, ...] = ()
+    notes: tuple[str, ...] = ()
     covariance: Covariance | None = None
     lag_ms: float | None = None
     mask_bias_px: float | None = None
@@ -182,6 +184,7 @@ class Calibration:
             "point_offset_m": self.point_offset_m,
             "focal_scale": self.focal_scale,
             "stages": {name: {"T_camera_base": T} for name, T in self.stages.items()},
+            "notes": self.notes,
             "provenance": self.provenance,
             "frames": self.frames,
         }
@@ -209,6 +212,7 @@ class Calibration:
             provenance=_record(Provenance, document["provenance"]),
             quality={str(name): float(value) for name, value in document["quality"].items()},
             frames=tuple(_record(FrameQuality, row) for row in document["frames"]),
+            notes=tuple(str(note) for note in document["notes"]),
             covariance=covariance
             and Covariance(
                 _array(covariance["matrix"]), tuple(covariance["order"]), covariance["frame"]

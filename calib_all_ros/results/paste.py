@@ -4,11 +4,9 @@
 from __future__ import annotations
 
 import shlex
-import warnings
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from calib_all_ros.geometry import se3
 
@@ -28,10 +26,14 @@ def static_transform_publisher(T_parent_child: NDArray[np.float64], parent: str,
 
 def urdf_origin(T_parent_child: NDArray[np.float64]) -> str:
     """Return the ``<origin>`` of a fixed joint: metres, and roll-pitch-yaw about fixed axes."""
-    with warnings.catch_warnings():
-        # Looking straight along the pitch singularity, scipy sets yaw to zero: still exact.
-        warnings.simplefilter("ignore", UserWarning)
-        rpy = Rotation.from_matrix(T_parent_child[:3, :3]).as_euler("xyz")
+    R = T_parent_child[:3, :3]
+    cos_pitch = np.hypot(R[0, 0], R[1, 0])
+    if cos_pitch > 1e-9:
+        roll, yaw = np.arctan2(R[2, 1], R[2, 2]), np.arctan2(R[1, 0], R[0, 0])
+    else:
+        # Roll and yaw turn about the same axis: one of them is enough.
+        roll, yaw = np.arctan2(-R[1, 2], R[1, 1]), 0.0
+    rpy = (roll, np.arctan2(-R[2, 0], cos_pitch), yaw)
     xyz_text = " ".join(repr(float(value)) for value in T_parent_child[:3, 3])
     rpy_text = " ".join(repr(float(value)) for value in rpy)
     return f'<origin xyz="{xyz_text}" rpy="{rpy_text}"/>'

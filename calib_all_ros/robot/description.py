@@ -20,7 +20,7 @@ from calib_all_ros.robot.kinematics import Joint, Kinematics, Mimic
 from calib_all_ros.robot.mesh_resolver import MeshResolver
 from calib_all_ros.robot.surface import RobotSurface, load_mesh
 
-__all__ = ["Robot", "RobotError", "load_robot", "read_description"]
+__all__ = ["Robot", "RobotError", "load_kinematics", "load_robot", "read_description"]
 
 _CYLINDER_SECTIONS = 64
 _SPHERE_SUBDIVISIONS = 4
@@ -37,14 +37,14 @@ class Robot:
         surface: The visual meshes.
         description_hash: SHA-256 of the URDF without comments and white space; the contents of the
             meshes are not part of it.
-        warnings: What the user should know, one sentence each.
+        notes: What the user may want to know, one sentence each.
     """
 
     name: str
     kinematics: Kinematics
     surface: RobotSurface
     description_hash: str
-    warnings: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def load_robot(
@@ -71,9 +71,7 @@ def load_robot(
     folders = [Path(folder).expanduser() for folder in mesh_paths]
     xml = read_description(urdf, mesh_paths=folders, xacro_arguments=xacro_arguments)
     model = _parse(xml)
-    kinematics = Kinematics(
-        [link.name for link in model.links], [_joint(j) for j in model.joints], base_frame
-    )
+    kinematics = _kinematics(model, base_frame)
     urdf_folder = None if _is_xml(urdf) else Path(urdf).expanduser().parent
     resolver = MeshResolver(folders, urdf_folder)
     cache: dict[Path, trimesh.Trimesh] = {}
@@ -86,10 +84,23 @@ def load_robot(
             "with <visual> elements (collision geometry is too coarse)"
         )
     unseen = [link.name for link in model.links if link.collisions and not link.visuals]
-    warnings = (
+    notes = (
         (f"links without visual geometry are not drawn: {', '.join(unseen)}",) if unseen else ()
     )
-    return Robot(model.name, kinematics, surface, _description_hash(xml), warnings)
+    return Robot(model.name, kinematics, surface, _description_hash(xml), notes)
+
+
+def load_kinematics(xml: str, *, base_frame: str | None = None) -> Kinematics:
+    """Load the kinematics of a robot alone: its meshes need not be there.
+
+    Args:
+        xml: XML text of a URDF, as on `/robot_description`.
+        base_frame: Link in whose frame poses are given; None takes the root link.
+
+    Raises:
+        RobotError: The description is not valid.
+    """
+    return _kinematics(_parse(xml), base_frame)
 
 
 def read_description(
@@ -165,6 +176,12 @@ def _parse(xml: str) -> yourdfpy.urdf.Robot:
     if not model.links:
         raise RobotError(f"robot '{model.name}' has no links")
     return model
+
+
+def _kinematics(model: yourdfpy.urdf.Robot, base_frame: str | None) -> Kinematics:
+    return Kinematics(
+        [link.name for link in model.links], [_joint(j) for j in model.joints], base_frame
+    )
 
 
 def _joint(joint: yourdfpy.urdf.Joint) -> Joint:

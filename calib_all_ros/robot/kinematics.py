@@ -147,6 +147,15 @@ class Kinematics:
         drivers = [self._coupling[joint.name][0] for joint in path if joint.kind in _MOVING]
         return tuple(dict.fromkeys(self.joint_names[i] for i in drivers))
 
+    def parent(self, link: str) -> str | None:
+        """Return the link that a link hangs on, None for the root.
+
+        Raises:
+            RobotError: There is no such link.
+        """
+        self._check_link(link)
+        return self._parent_joint[link].parent if link in self._parent_joint else None
+
     def _check_link(self, link: str) -> None:
         if link not in self._index:
             raise RobotError(

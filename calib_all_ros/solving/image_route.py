@@ -110,6 +110,7 @@ def solve_from_images(
         iou=best.self_masked.fit.iou,
         contour_px=edges.contour_px,
         own_lag_s=np.full(count, np.nan),
+        masks=best.self_masked.segmented.masks,
         system=edges.system,
         quality={
             "change_overlap": evidence.judge.score(edges.estimate),

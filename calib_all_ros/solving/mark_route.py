@@ -42,6 +42,26 @@ class Mark:
     link: str
 
 
+@dataclass(frozen=True, eq=False)
+class MarkTrack:
+    """Where a mark was followed to.
+
+    Attributes:
+        mark: What was followed.
+        frames: (T,) numbers of the images in the recording, a stretch around the mark's own.
+        pixels: (T, 2) in the images of the solve, NaN where the mark was lost.
+    """
+
+    mark: Mark
+    frames: NDArray[np.intp]
+    pixels: NDArray[np.float64]
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """(T,) images in which the mark was followed."""
+        return np.asarray(np.isfinite(self.pixels).all(axis=1))
+
+
 @dataclass(frozen=True)
 class MarkOutcome:
     """What a mark led to.
@@ -49,11 +69,13 @@ class MarkOutcome:
     Attributes:
         start: A pose to start from, or None where the track gave none.
         point_in_link: (3,) the mark in the frame of its link, None without a pose.
+        track: What the pose was to come from.
         summary: One sentence on what happened.
     """
 
     start: Start | None
     point_in_link: NDArray[np.float64] | None
+    track: MarkTrack
     summary: str
 
 
@@ -112,6 +134,7 @@ def start_from_mark(
     images = _TrackedImages(recording, observations.view, frames)
     pixel = observations.view.pixels(np.array([mark.pixel]))[0]
     track = track_point(images, pixel, mark.frame - first)
+    shown = MarkTrack(mark, frames, np.where(track.visible[:, None], track.pixels, np.nan))
     motion = RobotMotion(
         observations.motion.kinematics,
         recording.joints,
@@ -134,12 +157,14 @@ def start_from_mark(
         if settings.method == "epnp":
             origins = link_poses(0.0)[seen, :3, 3]
             T_camera_base = solve_epnp(origins, track.pixels[seen], K)
-            return MarkOutcome(Start(T_camera_base, "mark"), np.zeros(3), f"{tracked}, EPnP")
+            epnp = Start(T_camera_base, "mark")
+            return MarkOutcome(epnp, np.zeros(3), shown, f"{tracked}, EPnP")
         solved = solve_temporal_pnp(track.pixels, track.visible, link_poses, K)
     except TemporalPnpError as error:
-        return MarkOutcome(None, None, f"{tracked}; not used: {error}")
+        return MarkOutcome(None, None, shown, f"{tracked}; not used: {error}")
     return MarkOutcome(
         Start(solved.T_camera_base, "mark"),
         solved.point_in_link,
+        shown,
         f"{tracked}; {solved.termination}, {solved.reprojection_rms_px:.1f} px rms",
     )

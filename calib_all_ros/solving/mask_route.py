@@ -101,6 +101,7 @@ def solve_from_masks(
         own_lag_s=np.where(
             timing.late, timing.best_lag_s + examined_lag_s - fit.estimate.lag_s, np.nan
         ),
+        masks=observations.masks,
         system=fit.system,
         quality=quality,
     )

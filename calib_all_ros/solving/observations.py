@@ -37,13 +37,13 @@ class MatchedJoints:
         recorded: Names of the robot's joints that were.
         assumed: Positions of those that were not; only joints that move no recorded joint.
         unknown_links: Links whose pose is therefore unknown.
-        warnings: What was not recorded, and what was recorded but is not the robot's.
+        notes: What was not recorded, and what was recorded but is not the robot's.
     """
 
     recorded: tuple[str, ...]
     assumed: dict[str, float]
     unknown_links: tuple[str, ...]
-    warnings: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,8 @@ class Observations:
         motion: The robot's motion at the N frames.
         surface: The robot less the links whose pose is unknown.
         view: How raw pixels map to these images.
-        warnings: What users should know about the recording.
+        warnings: What casts doubt on a result from this recording.
+        notes: What else users may want to know about it.
     """
 
     frames: NDArray[np.intp]
@@ -98,6 +99,7 @@ class Observations:
     surface: RobotSurface
     view: View
     warnings: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def camera(self) -> Camera:
@@ -138,21 +140,21 @@ def match_joints(kinematics: Kinematics, recorded: tuple[str, ...]) -> MatchedJo
                 f"{listing}"
             )
     unknown = tuple(link for link, joints in moved_by.items() if set(joints) & set(missing))
-    warnings = []
+    notes = []
     if missing:
-        warnings.append(
+        notes.append(
             f"joints {', '.join(missing)} were not recorded: links {', '.join(unknown)} are left "
             "out of the comparison"
         )
     extra = [name for name in recorded if name not in kinematics.joint_names]
     if extra and missing:
-        warnings.append(f"recorded joints {', '.join(extra)} are not in the URDF")
+        notes.append(f"recorded joints {', '.join(extra)} are not in the URDF")
     assumed = {}
     for name in missing:
         column = kinematics.joint_names.index(name)
         low, high = kinematics.lower[column], kinematics.upper[column]
         assumed[name] = float(np.clip(0.0, low, high))
-    return MatchedJoints(matched, assumed, unknown, tuple(warnings))
+    return MatchedJoints(matched, assumed, unknown, tuple(notes))
 
 
 def make_view(camera: Camera, working_width_px: int) -> View:
@@ -179,9 +181,9 @@ def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Obse
         max_gap_ns=int(settings.max_joint_gap_s * NS_PER_S),
     )
     usable = np.flatnonzero(covered.valid)
-    mask_warnings: tuple[str, ...] = ()
+    mask_notes: tuple[str, ...] = ()
     if recording.masks is not None:
-        usable, mask_warnings = _with_robot_in_mask(recording, usable)
+        usable, mask_notes = _with_robot_in_mask(recording, usable)
     if len(usable) < MIN_FRAMES:
         raise RecordingError(
             f"only {len(usable)} image of {recording.source} can be used, at least {MIN_FRAMES} "
@@ -203,14 +205,15 @@ def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Obse
         raise RecordingError(
             f"no link of robot '{robot.name}' has both a visual mesh and recorded joints"
         )
-    warnings = (
-        *recording.warnings,
-        *robot.warnings,
-        *matched.warnings,
-        *covered.warnings,
-        *mask_warnings,
+    warnings = (*recording.warnings, *covered.warnings)
+    notes = (
+        *recording.notes,
+        *robot.notes,
+        *matched.notes,
+        *covered.notes,
+        *mask_notes,
     )
-    return Observations(frames, solve, images, masks, motion, surface, view, warnings)
+    return Observations(frames, solve, images, masks, motion, surface, view, warnings, notes)
 
 
 def _with_robot_in_mask(

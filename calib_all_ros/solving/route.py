@@ -42,6 +42,7 @@ class RouteResult:
         contour_px: (M,) median distance of the outlines, NaN where not measured.
         own_lag_s: (M,) what each image's own lag adds to the estimate's, NaN where the image fits
             without or none was looked for.
+        masks: (M, H, W) the robot as seen in the images of the solve, recorded or found in them.
         system: The linearised measurements at the estimate.
         quality: Further figures, with units in their names.
     """
@@ -52,6 +53,7 @@ class RouteResult:
     iou: NDArray[np.float64]
     contour_px: NDArray[np.float64]
     own_lag_s: NDArray[np.float64]
+    masks: NDArray[np.bool_]
     system: LinearSystem | None
     quality: dict[str, float] = field(default_factory=dict)
 

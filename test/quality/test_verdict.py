@@ -23,6 +23,7 @@ GOOD = RouteResult(
     iou=np.full(COUNT, 0.96),
     contour_px=np.full(COUNT, 0.5),
     own_lag_s=np.full(COUNT, np.nan),
+    masks=np.zeros((COUNT, 1, 1), bool),
     system=None,
     quality={"edge_share": 0.9},
 )

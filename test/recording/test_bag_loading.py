@@ -267,7 +267,7 @@ def test_repeated_stamps_are_left_out(bags: Any) -> None:
     path = bags.write(bags.everything() + bags.images()[2:3])
     recording = load_recording(path)
     assert recording.image_stamps_ns.tolist() == bags.stamps
-    assert "1 images on /cam/image_raw repeat a stamp" in recording.warnings[0]
+    assert "1 images on /cam/image_raw repeat a stamp" in recording.notes[0]
 
 
 def test_cut_by_seconds(bags: Any) -> None:
@@ -346,7 +346,7 @@ def test_several_robot_descriptions_are_left_to_the_user(bags: Any) -> None:
     assert load_recording(bags.write([*basis, left], "one")).urdf == URDF
     recording = load_recording(bags.write([*basis, left, right], "two"))
     assert recording.urdf is None
-    assert "/left/robot_description, /right/robot_description" in recording.warnings[0]
+    assert "/left/robot_description, /right/robot_description" in recording.notes[0]
 
 
 def test_bag_without_type_definitions(bags: Any) -> None:

@@ -60,7 +60,7 @@ def write_mcap(bags: Any, compression: CompressionType, *, chunked: bool = True)
 
 
 def check_beginning(recording: Recording, bags: Any, fewest: int) -> None:
-    """The first images are there and are right, and a warning says that some are lost."""
+    """The first images are there and are right, and a note says that some are lost."""
     count = len(recording)
     assert fewest <= count < bags.frames
     assert recording.image_stamps_ns.tolist() == bags.stamps[:count]
@@ -70,8 +70,8 @@ def check_beginning(recording: Recording, bags: Any, fewest: int) -> None:
     assert valid.all()
     expected = [bags.position(s) for s in bags.stamps[: count - 1]]
     np.testing.assert_allclose(positions, expected, atol=1e-12)
-    (warning,) = recording.warnings
-    assert re.search(r"truncated or damaged: .*: read \d+ messages up to stamp \d+ ns", warning)
+    (note,) = recording.notes
+    assert re.search(r"truncated or damaged: .*: read \d+ messages up to stamp \d+ ns", note)
 
 
 @pytest.mark.parametrize("chunked", [True, False])
@@ -79,7 +79,7 @@ def check_beginning(recording: Recording, bags: Any, fewest: int) -> None:
 def test_truncated_mcap(bags: Any, compression: CompressionType, chunked: bool) -> None:
     path = write_mcap(bags, compression, chunked=chunked)
     whole = load_recording(path)
-    assert len(whole) == bags.frames and whole.warnings == ()
+    assert len(whole) == bags.frames and whole.notes == ()
     cut(path, 0.7)
     check_beginning(load_recording(path), bags, fewest=3)
 
@@ -95,7 +95,7 @@ def test_chunk_that_is_cut_off_is_read_up_to_the_cut(
     cut(storage_file(path), 0.6)
     recording = load_recording(path)
     check_beginning(recording, bags, fewest=30)
-    assert recording.warnings[0].endswith(f"the metadata promises {total}")
+    assert recording.notes[0].endswith(f"the metadata promises {total}")
 
 
 def test_mcap_without_its_end_loses_nothing(bags: Any) -> None:
@@ -103,7 +103,7 @@ def test_mcap_without_its_end_loses_nothing(bags: Any) -> None:
     path.write_bytes(path.read_bytes()[:-20])
     recording = load_recording(path)
     assert recording.image_stamps_ns.tolist() == bags.stamps
-    assert f"read {len(bags.everything())} messages" in recording.warnings[0]
+    assert f"read {len(bags.everything())} messages" in recording.notes[0]
 
 
 def test_damaged_chunk_costs_only_itself(bags: Any) -> None:
@@ -115,7 +115,7 @@ def test_damaged_chunk_costs_only_itself(bags: Any) -> None:
     recording = load_recording(path)
     assert recording.image_stamps_ns[0] == bags.stamps[0]
     assert recording.image_stamps_ns[-1] == bags.stamps[-1]
-    assert "truncated or damaged" in recording.warnings[0]
+    assert "truncated or damaged" in recording.notes[0]
 
 
 def test_message_that_is_damaged_is_left_out(bags: Any) -> None:
@@ -130,7 +130,7 @@ def test_message_that_is_damaged_is_left_out(bags: Any) -> None:
     recording = load_recording(path)
     assert len(recording) == bags.frames
     assert recording.joints.at(bags.stamps, max_gap_ns=10**9)[1].all()
-    assert recording.warnings == ("1 damaged messages are left out",)
+    assert recording.notes == ("1 damaged messages are left out",)
 
 
 def test_truncated_sqlite(bags: Any) -> None:
@@ -168,7 +168,7 @@ def test_rosbag1_that_was_never_closed(bags1: Any) -> None:
     path.write_bytes(data[:position] + bytes(8) + data[position + 8 :])
     recording = load_recording(path)
     assert recording.image_stamps_ns.tolist() == bags1.stamps
-    assert "not indexed" in recording.warnings[0]
+    assert "not indexed" in recording.notes[0]
 
 
 def test_split_bag_with_one_bad_and_one_missing_file(bags: Any) -> None:
@@ -176,9 +176,9 @@ def test_split_bag_with_one_bad_and_one_missing_file(bags: Any) -> None:
     cut(path / "split_2.mcap", 0.5)
     recording = load_recording(path)
     assert recording.image_stamps_ns[:4].tolist() == bags.stamps[:4]
-    assert "split_2.mcap" in recording.warnings[0]
+    assert "split_2.mcap" in recording.notes[0]
     (path / "split_2.mcap").unlink()
-    assert "not in" in load_recording(path).warnings[0]
+    assert "not in" in load_recording(path).notes[0]
 
 
 def test_broken_metadata_falls_back_to_the_files(bags: Any) -> None:
@@ -186,7 +186,7 @@ def test_broken_metadata_falls_back_to_the_files(bags: Any) -> None:
     (path / "metadata.yaml").write_text("rosbag2_bagfile_information: {version: [")
     recording = load_recording(path)
     assert len(recording) == bags.frames
-    assert "metadata.yaml cannot be read" in recording.warnings[0]
+    assert "metadata.yaml cannot be read" in recording.notes[0]
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.0005, 0.02])
@@ -215,4 +215,4 @@ def test_truncated_development_bag(shared_data: Path, tmp_path: Path) -> None:
     recording = load_recording(path)
     assert 25 <= len(recording) <= 35
     assert recording.images[20].shape == (480, 640, 3)
-    assert "the metadata promises 781" in recording.warnings[0]
+    assert "the metadata promises 781" in recording.notes[0]

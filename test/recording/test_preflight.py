@@ -22,22 +22,22 @@ IMAGES = START + np.arange(0, 1001, 100) * MS
 
 def test_all_covered() -> None:
     found = joints_at_frames(IMAGES, trajectory((0, 1000)), ("a",))
-    assert found.valid.all() and found.warnings == ()
+    assert found.valid.all() and found.notes == ()
     np.testing.assert_allclose(found.positions[:, 0], np.arange(11) / 10)
 
 
 def test_joint_states_that_end_early_cost_frames() -> None:
     found = joints_at_frames(IMAGES, trajectory((50, 620)), ("a",))
     assert found.valid.tolist() == [False] + [True] * 6 + [False] * 4
-    (warning,) = found.warnings
-    assert warning.startswith("5 of 11 images are left out")
-    assert "1 before" in warning and "4 after the last joint state, 0.62 s" in warning
+    (note,) = found.notes
+    assert note.startswith("5 of 11 images are left out")
+    assert "1 before" in note and "4 after the last joint state, 0.62 s" in note
 
 
 def test_gaps_cost_frames() -> None:
     found = joints_at_frames(IMAGES, trajectory((0, 290), (710, 1000)), ("a",))
     assert np.flatnonzero(~found.valid).tolist() == [3, 4, 5, 6, 7]
-    assert "5 in gaps of more than 200 ms" in found.warnings[0]
+    assert "5 in gaps of more than 200 ms" in found.notes[0]
 
 
 def test_other_clock_is_an_error() -> None:
@@ -55,3 +55,11 @@ def test_robot_at_rest_is_an_error() -> None:
 
 def test_motion_is_enough() -> None:
     require_motion(np.array([[0.0, 1.0], [0.0, 1.3]]), ("pan", "elbow"))
+
+
+def test_most_images_without_joint_states_cast_doubt() -> None:
+    found = joints_at_frames(IMAGES, trajectory((50, 350)), ("a",))
+    assert found.valid.sum() == 3
+    assert found.notes == ()
+    (warning,) = found.warnings
+    assert warning.startswith("8 of 11 images are left out")

@@ -91,7 +91,7 @@ def test_collision_geometry_is_not_drawn() -> None:
     joint = '<joint name="j" type="fixed"><parent link="base"/><child link="tip"/></joint>'
     robot = load_robot(urdf(f"<visual>{BOX}</visual>", tip + joint))
     assert len(robot.surface.faces) == 12
-    assert "tip" in robot.warnings[0]
+    assert "tip" in robot.notes[0]
     with pytest.raises(RobotError, match="no visual geometry"):
         load_robot(urdf(f"<collision>{BOX}</collision>"))
 

@@ -80,6 +80,10 @@ def test_a_mark_that_can_be_followed_leads_near_the_camera(
     assert angle_deg < 15.0 and distance_m < 0.25
     assert outcome.point_in_link is not None
     assert np.linalg.norm(outcome.point_in_link) < 0.15
+    track = outcome.track
+    assert track.mark == mark and track.frames.tolist() == list(range(20)) and track.seen[10]
+    assert f"followed through {track.seen.sum()} of 20" in outcome.summary
+    np.testing.assert_allclose(track.pixels[track.seen], pixels[track.seen], atol=3.0)
 
 
 def test_a_mark_that_is_lost_is_no_error(simulated_recording: Recording, demo_robot: Robot) -> None:
@@ -91,3 +95,4 @@ def test_a_mark_that_is_lost_is_no_error(simulated_recording: Recording, demo_ro
     outcome = start_from_mark(mark, recording, observations, MarkSettings())
     assert outcome.start is None and outcome.point_in_link is None
     assert "not used" in outcome.summary
+    assert outcome.track.seen.tolist() == [True] + [False] * 19

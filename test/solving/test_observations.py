@@ -37,11 +37,11 @@ def without(recording: Recording, *joints: str) -> Recording:
 def test_joints_are_matched_by_name_in_any_order() -> None:
     matched = match_joints(chain("a", "b", "c"), ("c", "a", "b"))
     assert matched.recorded == ("a", "b", "c")
-    assert not matched.assumed and not matched.unknown_links and not matched.warnings
+    assert not matched.assumed and not matched.unknown_links and not matched.notes
 
 
 def test_joints_of_another_machine_are_passed_over() -> None:
-    assert match_joints(chain("a", "b"), ("a", "b", "rail")).warnings == ()
+    assert match_joints(chain("a", "b"), ("a", "b", "rail")).notes == ()
 
 
 def test_an_unreported_gripper_is_left_out() -> None:
@@ -49,8 +49,8 @@ def test_an_unreported_gripper_is_left_out() -> None:
     assert matched.recorded == ("a", "b")
     assert matched.assumed == {"finger": 0.0}
     assert matched.unknown_links == ("link_finger",)
-    assert "link_finger" in matched.warnings[0] and "finger" in matched.warnings[0]
-    assert "gripper_width" in matched.warnings[1]
+    assert "link_finger" in matched.notes[0] and "finger" in matched.notes[0]
+    assert "gripper_width" in matched.notes[1]
 
 
 def test_assumed_positions_respect_the_limits() -> None:
@@ -128,7 +128,7 @@ def test_frames_without_a_robot_in_the_mask_are_left_out(
     recording = replace(simulated_recording, masks=FrameList(masks))
     seen = prepare(recording, demo_robot, FrameSettings(count=20))
     assert seen.frames.tolist() == [i for i in range(20) if i not in (2, 7)]
-    assert any("1 of 19 masks show no robot" in warning for warning in seen.warnings)
+    assert any("1 of 19 masks show no robot" in note for note in seen.notes)
 
 
 @pytest.mark.parametrize("empty", [None, np.zeros((240, 320), bool)])
@@ -167,7 +167,7 @@ def test_images_in_gaps_of_the_joint_states_are_not_used(
     recording = replace(simulated_recording, joints=JointTrajectory.from_series(series))
     seen = prepare(recording, demo_robot, FrameSettings(count=20))
     assert seen.frames.tolist() == [i for i in range(20) if not 8 <= i <= 11]
-    assert any("4 in gaps" in warning for warning in seen.warnings)
+    assert any("4 in gaps" in note for note in seen.notes)
 
 
 def test_links_of_unknown_pose_are_not_compared(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The log of one run of a command: a temporary file until a command puts it with its results."""
+"""The log of one run: a temporary file until it is put with the results."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ class RunLog:
     The file is removed at the end, unless it was kept.
     """
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        """Remember the command line's arguments, the first thing to be logged."""
-        self._arguments = tuple(arguments)
+    def __init__(self, arguments: Sequence[str], folder: Path | None = None) -> None:
+        """Remember the arguments, the first thing to be logged.
+
+        Args:
+            arguments: Of the command line.
+            folder: Where the file is meanwhile; None takes the system's folder of temporary files.
+        """
+        self._command = shlex.join(["calib_all", *arguments])
+        self._folder = folder
 
     def __enter__(self) -> RunLog:
         """Begin to log."""
-        handle, name = tempfile.mkstemp(prefix="calib_all-", suffix=".log")
-        os.close(handle)
-        self._path = Path(name)
+        self._path = _new_file(self._folder)
         self._kept = False
         self._logger = logging.getLogger(_PACKAGE)
         self._level_before = self._logger.level
@@ -43,7 +47,7 @@ class RunLog:
         # Warnings of the libraries belong into the log, not between the lines of the answer.
         self._show_warning = warnings.showwarning
         warnings.showwarning = self._log_warning
-        self._logger.info("calib_all %s", shlex.join(self._arguments))
+        self._logger.info(self._command)
         return self
 
     def __exit__(
@@ -78,6 +82,8 @@ class RunLog:
     def keep(self, error: Exception) -> Path:
         """Log the traceback of an error nobody expected; return the file, which then stays."""
         self._logger.error("internal error", exc_info=error)
+        if self._folder is not None:
+            return Path(shutil.copyfile(self._path, _new_file(None)))
         self._kept = True
         return self._path
 
@@ -96,3 +102,9 @@ class RunLog:
         line: str | None = None,
     ) -> None:
         self._logger.warning("%s:%d: %s: %s", filename, lineno, category.__name__, message)
+
+
+def _new_file(folder: Path | None) -> Path:
+    handle, name = tempfile.mkstemp(prefix="calib_all-", suffix=".log", dir=folder)
+    os.close(handle)
+    return Path(name)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What surrounds a calibration: reading what it needs, and writing what it found.
+
+The command line and the calibrator node do this alike.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from calib_all_ros.errors import CalibAllError
+from calib_all_ros.input_files import InputFiles
+from calib_all_ros.pictures.results import write_pictures
+from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.recording.recording import Recording
+from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.robot.description import Robot, load_robot, read_description
+
+logger = logging.getLogger(__name__)
+
+
+class SolveJobError(CalibAllError):
+    """Inputs of a calibration that do not go together."""
+
+
+def load_images(files: InputFiles) -> Recording:
+    """Read the recording, its robot left aside.
+
+    Raises:
+        CalibAllError: It cannot be read, or the robot description is not there.
+    """
+    # A wrong path to the description shows before a large bag is read.
+    urdf = None
+    if files.urdf is not None:
+        urdf = read_description(files.urdf, mesh_paths=files.mesh_paths)
+    return load_recording(
+        files.recording,
+        image_topic=files.image_topic,
+        camera_info_topic=files.camera_info_topic,
+        joint_topics=files.joint_topics,
+        masks=files.masks,
+        camera=files.camera,
+        urdf=urdf,
+        joint_names=files.joint_names,
+        start_s=files.start_s,
+        end_s=files.end_s,
+    )
+
+
+def load_inputs(files: InputFiles) -> tuple[Recording, Robot]:
+    """Read the recording and the robot, and log what the user should know of them.
+
+    Raises:
+        CalibAllError: One of them cannot be read, or there is no robot description.
+    """
+    recording = load_images(files)
+    description = files.urdf or recording.urdf
+    if description is None:
+        raise SolveJobError(
+            f"{files.recording} holds no robot description: give one (--urdf FILE, or the node's "
+            "parameter urdf)"
+        )
+    robot = load_robot(description, base_frame=files.base_frame, mesh_paths=files.mesh_paths)
+    # A recording of another robot names a base that this one lacks; that its joints do not match
+    # says more than that.
+    base = recording.base_frame
+    others = [link for link in robot.kinematics.link_names if link != robot.kinematics.base_frame]
+    if files.base_frame is None and base in others:
+        robot = load_robot(description, base_frame=base, mesh_paths=files.mesh_paths)
+    for warning in recording.warnings:
+        logger.warning(warning)
+    for note in (*recording.notes, *robot.notes):
+        logger.info(note)
+    return recording, robot
+
+
+def save_results(
+    folder: Path,
+    calibration: Calibration,
+    recording: Recording,
+    robot: Robot,
+    on_progress: Callable[[str, float], None] | None = None,
+    *,
+    read_s: float = 0.0,
+) -> Calibration:
+    """Write the pictures and ``calibration.yaml``, and return what that file holds.
+
+    Args:
+        folder: Where to write.
+        calibration: The result.
+        recording: What it was calibrated from.
+        robot: Its robot.
+        on_progress: Called with "pictures" and the finished share.
+        read_s: How long reading took, seconds; it goes to the stage times.
+
+    Raises:
+        ResultError: A file cannot be written.
+    """
+    began = time.perf_counter()
+    write_pictures(folder, calibration, recording, robot, on_progress)
+    stages = calibration.provenance.stage_times_s
+    times = {"read": read_s, **stages, "pictures": time.perf_counter() - began}
+    calibration = replace(
+        calibration, provenance=replace(calibration.provenance, stage_times_s=times)
+    )
+    calibration.save(folder)
+    return calibration

@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What was seen in the images that a pose was fitted to: for pictures of it, not for the pose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.solving.mark_route import MarkTrack
+from calib_all_ros.solving.observations import View
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What was seen in the images that a pose was fitted to, frame by frame.
+
+    Attributes:
+        view: How the recording's images become those that masks and track refer to.
+        masks: (M, H, W) the robot as seen in the images of `Calibration.frames`, recorded or found
+            in them.
+        track: Where the mark was followed to, None without a mark.
+        mark_summary: One sentence on the mark, "" without one.
+    """
+
+    view: View
+    masks: NDArray[np.bool_]
+    track: MarkTrack | None
+    mark_summary: str
