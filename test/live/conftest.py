@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import json
 import os
@@ -249,15 +250,29 @@ def graph(
         thread.join(timeout=10)
 
 
-@pytest.fixture(scope="session")
-def live_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Five seconds at 30 Hz with masks and true pose, simulated once for all test processes."""
-    shared = tmp_path_factory.getbasetemp()
+def once_for_all_processes(
+    factory: pytest.TempPathFactory, name: str, settings: SimulationSettings
+) -> Path:
+    """Simulate a recording, unless another process of this test run has done so."""
+    shared = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         shared = shared.parent
-    path = shared / "live_recording"
-    with (shared / "live_recording.lock").open("w") as lock:
+    path = shared / name
+    with (shared / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            simulate_to(path, settings=LIVE)
+            simulate_to(path, settings=settings)
     return path
+
+
+@pytest.fixture(scope="session")
+def live_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five seconds at 30 Hz with masks and true pose."""
+    return once_for_all_processes(tmp_path_factory, "live_recording", LIVE)
+
+
+@pytest.fixture(scope="session")
+def other_live_recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same robot seen by another camera, moving differently."""
+    other = dataclasses.replace(LIVE, seed=1)
+    return once_for_all_processes(tmp_path_factory, "other_live_recording", other)

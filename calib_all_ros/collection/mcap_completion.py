@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gives the .mcap file of a recorder that was killed the index that it lacks."""
+
+from __future__ import annotations
+
+import fcntl
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+from mcap.data_stream import ReadDataStream
+from mcap.opcode import Opcode
+from mcap.records import Channel, MessageIndex, Schema
+
+from calib_all_ros.collection.errors import CollectionError
+from calib_all_ros.collection.mcap_index import (
+    CHUNK_HEAD,
+    MESSAGE_HEAD,
+    RECORD_HEAD,
+    McapIndex,
+    OpenChunk,
+    file_start,
+)
+
+_WRITTEN = (Opcode.SCHEMA, Opcode.CHANNEL, Opcode.CHUNK, Opcode.MESSAGE_INDEX)
+
+
+def is_being_written(path: Path) -> bool:
+    """Return whether a process is still recording to the file."""
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
+def complete(path: Path) -> McapIndex:
+    """Write index and end of a file that `McapFile` did not finish; half a message is cut off.
+
+    Only headers and indexes are read, so that gigabytes take a moment.
+
+    Raises:
+        CollectionError: The file is not one of `McapFile`, or is being recorded to.
+        OSError: It cannot be read or written.
+    """
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CollectionError(
+                f"{path} is being recorded to: stop that recorder before completing its file"
+            ) from None
+        if file.read(len(file_start())) != file_start():
+            raise CollectionError(f"{path} was not written by the recorder: it is left as it is")
+        index = McapIndex()
+        end, last = _scanned(file, size, index)
+        if last is not None:
+            chunk = _walked(file, size, last)
+            index.add_chunk(chunk.index(), chunk.first_ns, chunk.last_ns, chunk.counts)
+            file.seek(chunk.start)
+            file.write(chunk.head())
+            file.seek(chunk.end)
+            file.write(chunk.message_indexes())
+            end = file.tell()
+        file.seek(end)
+        file.write(index.tail(end))
+        file.truncate()
+    return index
+
+
+def _scanned(file: BinaryIO, size: int, index: McapIndex) -> tuple[int, int | None]:
+    """Collect what is whole.
+
+    Returns:
+        Where it ends, and where the last chunk begins if nothing says that it is whole.
+    """
+    end = file.tell()
+    chunk: OpenChunk | None = None
+    while len(head := file.read(RECORD_HEAD.size)) == RECORD_HEAD.size:
+        opcode, length = RECORD_HEAD.unpack(head)
+        start = file.tell() - RECORD_HEAD.size
+        whole = opcode == Opcode.CHUNK or file.tell() + length <= size
+        if opcode not in _WRITTEN or not whole:
+            break
+        # A chunk is whole if something other than its own index follows it.
+        if chunk is not None and opcode != Opcode.MESSAGE_INDEX:
+            index.add_chunk(chunk.index(), chunk.first_ns, chunk.last_ns, chunk.counts)
+            chunk = None
+        if opcode == Opcode.CHUNK:
+            file.seek(start)
+            chunk = OpenChunk.of_header(start, file.read(CHUNK_HEAD.size))
+            file.seek(start + RECORD_HEAD.size + length)
+            continue
+        body = ReadDataStream(BytesIO(file.read(length)))
+        if opcode == Opcode.SCHEMA:
+            index.schemas.append(Schema.read(body))
+        elif opcode == Opcode.CHANNEL:
+            index.channels.append(Channel.read(body))
+        elif chunk is not None:
+            chunk.take(MessageIndex.read(body))
+        end = file.tell()
+    return end, None if chunk is None else chunk.start
+
+
+def _walked(file: BinaryIO, size: int, start: int) -> OpenChunk:
+    """Return the chunk of all whole messages from ``start`` on, whatever its header says."""
+    chunk = OpenChunk(start)
+    while True:
+        file.seek(chunk.end)
+        head = file.read(MESSAGE_HEAD.size)
+        if len(head) < MESSAGE_HEAD.size:
+            return chunk
+        opcode, length, channel, _, log_ns, _ = MESSAGE_HEAD.unpack(head)
+        if opcode != Opcode.MESSAGE or chunk.end + RECORD_HEAD.size + length > size:
+            return chunk
+        chunk.add(channel, log_ns, RECORD_HEAD.size + length)
