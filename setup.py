@@ -63,6 +63,7 @@ setup(
     ],
     extras_require={
         "test": [
+            "colcon-common-extensions>=0.3",
             "mypy>=1.10",
             "pytest>=7.4",
             "pytest-xdist>=3.3",
@@ -75,8 +76,18 @@ setup(
         (SHARE, ["package.xml"]),
         share_files("launch", "*.launch.py"),
         share_files("config", "*.yaml"),
+        share_files("rviz", "*.rviz"),
+        share_files("config", "*.xml"),
         share_files("urdf", "*.urdf"),
     ],
-    entry_points={"console_scripts": ["calib_all = calib_all_ros.cli:main"]},
+    entry_points={
+        "console_scripts": [
+            "calib_all = calib_all_ros.cli:main",
+            "calib_all_recorder = calib_all_ros.nodes.recorder:main",
+            "calib_all_calibrator = calib_all_ros.nodes.calibrator:main",
+            "calib_all_publisher = calib_all_ros.nodes.publisher:main",
+            "calib_all_monitor = calib_all_ros.nodes.monitor:main",
+        ]
+    },
     zip_safe=False,
 )

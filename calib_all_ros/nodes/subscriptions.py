@@ -30,6 +30,7 @@ JOINT_STATES: Mapping[str, type] = {"sensor_msgs/msg/JointState": JointState}
 OWN_NODES = ("calibrator", "monitor")
 
 _LOOK_AGAIN_S = 0.5
+_FETCH_S = 0.01
 _COMPRESSED = "/compressed"
 
 
@@ -134,6 +135,18 @@ class MatchedSubscription:
         )
 
     def _take(self, kind: str, data: bytes) -> None:
+        self._hand_over(kind, data)
+        # rclpy's executor fetches one message at a time and takes longer over it than this package
+        # does: what waits behind is fetched here, or joint states pile up behind images.
+        subscription, until = self._subscription, time.monotonic() + _FETCH_S
+        while subscription is not None and time.monotonic() < until:
+            with subscription.handle:
+                taken = subscription.handle.take_message(subscription.msg_type, True)
+            if taken is None:
+                return
+            self._hand_over(kind, taken[0])
+
+    def _hand_over(self, kind: str, data: bytes) -> None:
         self.received += 1
         self._last = time.monotonic()
         self._on_message(kind, data)

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the calibrator shows of a result: pictures, pose and markers, kept for late listeners."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, PoseWithCovarianceStamped
+from numpy.typing import NDArray
+from rclpy.duration import Duration
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo, Image
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from calib_all_ros.nodes.messages import (
+    LATCHED,
+    camera_info_message,
+    image_message,
+    pose_message,
+    stamp_of,
+)
+from calib_all_ros.nodes.solve_requests import Solved
+from calib_all_ros.results.records import Status
+
+_TOPICS = {
+    "overlay/image": Image,
+    "overlay/camera_info": CameraInfo,
+    "overlay_before_after/image": Image,
+    "mask/image": Image,
+    "track/image": Image,
+    "pose": PoseWithCovarianceStamped,
+    "markers": MarkerArray,
+}
+_COLOURS: dict[Status, tuple[float, float, float]] = {
+    "accepted": (0.0, 0.9, 0.35),
+    "warning": (1.0, 0.75, 0.0),
+    "rejected": (1.0, 0.27, 0.27),
+}
+_PATH_COLOUR = (0.3, 0.6, 1.0)
+_LINE_M = 0.004
+_TEXT_M = 0.06
+_TEXT_ABOVE_M = 0.12
+
+
+class ResultViews:
+    """The latched topics of a result."""
+
+    def __init__(self, node: Node) -> None:
+        """Offer the topics, empty so far."""
+        self._node = node
+        self._publishers: dict[str, Any] = {}
+        self._offer()
+
+    def show(self, solved: Solved, name: str, base_frame: str) -> None:
+        """Publish a result.
+
+        Args:
+            solved: The result.
+            name: Of the result.
+            base_frame: The base frame's name in the TF tree.
+        """
+        calibration, display = solved.calibration, solved.display
+        frame_id, stamp_ns = calibration.camera.frame_id, display.stamp_ns
+        self._publish("overlay/image", image_message(display.overlay, stamp_ns, frame_id))
+        self._publish("overlay/camera_info", camera_info_message(display.camera, stamp_ns))
+        before_after = image_message(display.before_after, stamp_ns, frame_id)
+        self._publish("overlay_before_after/image", before_after)
+        self._publish("mask/image", image_message(display.mask, stamp_ns, frame_id))
+        if display.track is not None:
+            track = image_message(display.track, display.track_stamp_ns, frame_id)
+            self._publish("track/image", track)
+        self._publish("pose", self._pose(solved, base_frame))
+        self._publish("markers", markers(solved, name, base_frame))
+
+    def clear(self) -> None:
+        """Take the result back: markers vanish, and late listeners get nothing."""
+        self._publish("markers", MarkerArray(markers=[Marker(action=Marker.DELETEALL)]))
+        for publisher in self._publishers.values():
+            self._node.destroy_publisher(publisher)
+        self._offer()
+
+    def wait_for_delivery(self, longest: Duration) -> None:
+        """Give those who listen the time to receive what was published."""
+        for publisher in self._publishers.values():
+            publisher.wait_for_all_acked(longest)
+
+    def _offer(self) -> None:
+        self._publishers = {
+            topic: self._node.create_publisher(kind, f"~/{topic}", LATCHED)
+            for topic, kind in _TOPICS.items()
+        }
+
+    def _publish(self, topic: str, message: Any) -> None:
+        self._publishers[topic].publish(message)
+
+    def _pose(self, solved: Solved, base_frame: str) -> PoseWithCovarianceStamped:
+        calibration = solved.calibration
+        message = PoseWithCovarianceStamped()
+        message.header.stamp = self._node.get_clock().now().to_msg()
+        message.header.frame_id = base_frame
+        message.pose.pose = pose_message(calibration.T_base_camera)
+        if calibration.covariance is None:
+            self._node.get_logger().warning(
+                "the uncertainty of the pose could not be estimated: the covariance is left zero"
+            )
+        else:
+            message.pose.covariance = calibration.covariance.matrix.reshape(-1)
+        return message
+
+
+def markers(solved: Solved, name: str, base_frame: str) -> MarkerArray:
+    """Return the camera's frustum, the end-effector's path and the verdict for RViz.
+
+    Args:
+        solved: The result.
+        name: Of the result.
+        base_frame: Frame of the markers.
+    """
+    display, status = solved.display, solved.calibration.verdict.status
+    apex, *corners = display.frustum
+    edges = [point for corner in corners for point in (apex, corner)]
+    edges += [p for i in range(4) for p in (corners[i], corners[(i + 1) % 4])]
+    camera = _marker("camera", Marker.LINE_LIST, base_frame, _COLOURS[status])
+    camera.points = _points(edges)
+    text = _marker("verdict", Marker.TEXT_VIEW_FACING, base_frame, _COLOURS[status])
+    text.text = f"{name}: {status}"
+    text.scale.z = _TEXT_M
+    place = text.pose.position
+    place.x, place.y, place.z = apex.tolist()
+    place.z += _TEXT_ABOVE_M
+    shown = [camera, text]
+    if len(display.path) > 1:
+        path = _marker("end_effector", Marker.LINE_STRIP, base_frame, _PATH_COLOUR)
+        path.points = _points(display.path)
+        shown.append(path)
+    # What an earlier result showed must not stay beside this one.
+    nothing = Marker(action=Marker.DELETEALL)
+    nothing.header.frame_id = base_frame
+    return MarkerArray(markers=[nothing, *shown])
+
+
+def _marker(namespace: str, kind: int, frame_id: str, color: tuple[float, float, float]) -> Marker:
+    message = Marker(ns=namespace, type=kind, action=Marker.ADD)
+    message.header.frame_id = frame_id
+    # A stamp of zero stands for the latest transform.
+    message.header.stamp = stamp_of(0)
+    message.pose.orientation.w = 1.0
+    message.scale.x = _LINE_M
+    red, green, blue = color
+    message.color = ColorRGBA(r=red, g=green, b=blue, a=1.0)
+    return message
+
+
+def _points(points: Sequence[NDArray[np.float64]] | NDArray[np.float64]) -> list[Point]:
+    return [Point(x=float(x), y=float(y), z=float(z)) for x, y, z in points]

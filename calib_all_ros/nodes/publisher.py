@@ -1,0 +1,161 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The publisher: saved calibrations as static TF, every day after the calibration.
+
+It starts in a fraction of a second and imports nothing that solves or draws.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.node import Node
+from std_srvs.srv import Trigger
+
+from calib_all_ros.errors import CalibAllError
+from calib_all_ros.geometry.frame_tree import StaticTransform
+from calib_all_ros.nodes.broadcaster import CalibrationBroadcaster
+from calib_all_ros.nodes.executable import Finished, run
+from calib_all_ros.nodes.messages import diagnostic
+from calib_all_ros.nodes.parameters import declare
+from calib_all_ros.nodes.publisher_parameters import PublisherParameters
+from calib_all_ros.nodes.timing import steady_timer
+from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.store import ResultStore
+
+REJECTED = 3
+_LOOK_EVERY_S = 1.0
+
+
+class RejectedError(ResultError):
+    """A result's verdict is rejected, and nobody asked for it all the same."""
+
+
+class PublisherNode(Node):
+    """Publishes saved results on the right edges of the TF tree."""
+
+    def __init__(self) -> None:
+        """Load the results.
+
+        Raises:
+            CalibAllError: One of them is missing or unreadable, or the parameters are wrong.
+            Finished: One of them is rejected.
+        """
+        super().__init__("publisher")
+        self._parameters = declare(self, PublisherParameters)
+        try:
+            calibrations = load_results(self._parameters)
+        except RejectedError as error:
+            self.get_logger().fatal(str(error))
+            raise Finished(REJECTED) from error
+        self._broadcaster = CalibrationBroadcaster(self, settle_s=self._parameters.settle_s)
+        self._calibrations: dict[str, Calibration] = {}
+        self._saved = _times(self._parameters)
+        self._show(calibrations)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
+        self.create_service(Trigger, "~/reload", self._reload)
+        steady_timer(self, _LOOK_EVERY_S, self._look)
+
+    def _show(self, calibrations: dict[str, Calibration]) -> None:
+        self._calibrations = calibrations
+        for name, calibration in calibrations.items():
+            pose = self._pose(calibration)
+            self.get_logger().info(
+                f"{name}: {calibration.verdict.status}, calibrated {calibration.provenance.created}"
+                f"; see the pose with: ros2 run tf2_ros tf2_echo {pose.parent} {pose.child}"
+            )
+            for reason in calibration.verdict.reasons:
+                self.get_logger().warning(f"{name}: {reason}")
+            self._broadcaster.publish(name, pose)
+
+    def _pose(self, calibration: Calibration) -> StaticTransform:
+        return StaticTransform(
+            self._parameters.base_frame or calibration.robot.base_frame,
+            self._parameters.optical_frame or calibration.camera.frame_id,
+            calibration.T_base_camera,
+        )
+
+    def _reload(self, request: Any, response: Any) -> Any:
+        response.success, response.message = self._load_again()
+        return response
+
+    def _load_again(self) -> tuple[bool, str]:
+        """Publish what is saved now; on failure what was published stays.
+
+        Returns:
+            Whether it worked, and a sentence about it.
+        """
+        self._saved = _times(self._parameters)
+        try:
+            calibrations = load_results(self._parameters)
+        except CalibAllError as error:
+            self.get_logger().error(str(error))
+            return False, str(error)
+        self._show(calibrations)
+        return True, f"loaded {', '.join(calibrations)}"
+
+    def _look(self) -> None:
+        if self._parameters.follow and _times(self._parameters) != self._saved:
+            self._load_again()
+        self._diagnose()
+
+    def _diagnose(self) -> None:
+        for name, calibration in self._calibrations.items():
+            broadcast = self._broadcaster.broadcast(name)
+            forced = calibration.verdict.status == "rejected"
+            level = "warn" if forced and broadcast.level == "ok" else broadcast.level
+            edge = broadcast.edge
+            values = {
+                "verdict": calibration.verdict.status,
+                "reasons": " ".join(calibration.verdict.reasons),
+                "calibrated": calibration.provenance.created,
+                "parent": edge.parent if edge else "",
+                "child": edge.child if edge else "",
+            }
+            now_ns = self.get_clock().now().nanoseconds
+            self._diagnostics.publish(
+                diagnostic(f"{self.get_name()}: {name}", level, broadcast.sentence, values, now_ns)
+            )
+
+
+def load_results(parameters: PublisherParameters) -> dict[str, Calibration]:
+    """Return the results that are asked for, by name.
+
+    Raises:
+        RejectedError: One is rejected and not forced.
+        ResultError: One is missing or unreadable, or none is asked for.
+    """
+    store = ResultStore()
+    if parameters.file:
+        (path,) = parameters.paths()
+        found = {path.stem: Calibration.load(path)}
+    elif parameters.all_names:
+        found = {name: store.load(name) for name in parameters.all_names}
+    else:
+        known = ", ".join(store.names()) or "none"
+        raise ResultError(
+            f"no result to publish: give its name, or a file; {store.folder} has: {known}"
+        )
+    for name, calibration in found.items():
+        if calibration.verdict.status == "rejected" and not parameters.force:
+            raise RejectedError(
+                f"the result {name} is rejected and not published "
+                f"({' '.join(calibration.verdict.reasons)}): calibrate again, or set force to "
+                "publish it all the same"
+            )
+    return found
+
+
+def _times(parameters: PublisherParameters) -> tuple[int, ...]:
+    """Return when the results were saved, 0 for one that is missing."""
+    return tuple(path.stat().st_mtime_ns if path.is_file() else 0 for path in parameters.paths())
+
+
+def main() -> int:
+    """Run the node."""
+    return run(PublisherNode)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
