@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Watches whether a live camera still stands where its calibration says.
+
+A pure state machine: images and joint states in, findings out. Two witnesses speak. The robot's
+outline (`monitoring_outline`) says where the camera is, but only while the robot moves in view.
+The background (`monitoring_background`) says at once whether the camera has moved since the start,
+also while the robot stands still. Where they contradict each other the outline is believed: it is
+what the calibration is about.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.geometry.joint_trajectory import JointTrajectory
+from calib_all_ros.quality.monitoring_outline import OutlineWitness
+from calib_all_ros.quality.monitoring_sentences import sentence_of
+from calib_all_ros.quality.monitoring_state import (
+    MonitoringError,
+    MonitorSettings,
+    Observation,
+    State,
+)
+from calib_all_ros.quality.monitoring_watch import NS_PER_S, Conclusion, Watch
+from calib_all_ros.recording.recording import RecordingError
+from calib_all_ros.rendering.rasteriser import silhouettes
+from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.robot.description import Robot
+from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.observations import MatchedJoints, make_view, match_joints
+
+__all__ = ["Monitor", "MonitorSettings", "MonitoringError", "Observation", "State"]
+
+# Image stamps and joint states so far apart do not come from the same clock.
+CLOCK_DIFFERENCE_S = 5.0
+# The intrinsics have changed when they displace a pixel by this share of the image's width.
+INTRINSICS_SHARE = 0.003
+# Stamps that jump back by more than this are a new beginning, e.g. of a bag that is played again.
+RESTART_S = 1.0
+
+
+class Monitor:
+    """Compares live images with a calibration.
+
+    Not thread-safe; feed it from one thread, in the order of the stamps.
+
+    Attributes:
+        calibration: What is compared with.
+        warnings: What people should know before they rely on it, one sentence each.
+    """
+
+    def __init__(
+        self, calibration: Calibration, robot: Robot, settings: MonitorSettings | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            calibration: The calibration; its lag and its focal scale are used.
+            robot: The robot, with the base frame of the calibration.
+            settings: The defaults where None.
+
+        Raises:
+            MonitoringError: The robot has another base frame.
+        """
+        base = calibration.robot.base_frame
+        if base != robot.kinematics.base_frame:
+            raise MonitoringError(
+                f"the calibration refers to base frame '{base}' but the robot was loaded with "
+                f"'{robot.kinematics.base_frame}': load it with base_frame '{base}'"
+            )
+        self.calibration = calibration
+        self.warnings = _warnings(calibration, robot)
+        self._robot = robot
+        self._settings = settings or MonitorSettings()
+        self._view = make_view(calibration.camera, self._settings.working_width_px)
+        self._calibrated = Estimate(
+            calibration.T_camera_base, focal_scale=calibration.focal_scale or 1.0
+        )
+        self._camera = self._calibrated.camera(self._view.camera)
+        self._lag_ns = round((calibration.lag_ms or 0.0) * 1e6)
+        self._names: tuple[str, ...] = ()
+        self._matched: MatchedJoints | None = None
+        self._watch: Watch | None = None
+        self._last: Observation | None = None
+        self._covered_ns: int | None = None
+
+    def without_images(self, trouble: str) -> Observation:
+        """Return what is to be said while no images come.
+
+        Args:
+            trouble: Why, one sentence.
+        """
+        return Observation(
+            State.NO_IMAGES, trouble, 0 if self._last is None else self._last.stamp_ns
+        )
+
+    def check_camera(self, camera: Camera) -> str | None:
+        """Return in one sentence why a live camera is not the calibrated one, None if it is."""
+        ours = self.calibration.camera
+        if (camera.width, camera.height) != (ours.width, ours.height):
+            return (
+                f"the images are {camera.width}x{camera.height} px, the calibration is for "
+                f"{ours.width}x{ours.height}: set the camera back to that resolution, or "
+                "calibrate again"
+            )
+        u, v = np.linspace(0, ours.width - 1, 5), np.linspace(0, ours.height - 1, 5)
+        grid = np.stack(np.meshgrid(u, v), axis=-1)
+        apart = np.linalg.norm(camera.project(ours.rays(grid)) - grid, axis=-1)
+        farthest = float(np.nanmax(apart, initial=0.0))
+        if farthest <= INTRINSICS_SHARE * ours.width:
+            return None
+        return (
+            f"the camera's intrinsics (fx {camera.K[0, 0]:.1f} px) are not those of the "
+            f"calibration (fx {ours.K[0, 0]:.1f} px): pixels differ by up to {farthest:.1f} px; "
+            "calibrate again"
+        )
+
+    def shown(self, image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return an image of the camera without lens distortion."""
+        return self._view.rectification.image(image)
+
+    def silhouette(
+        self, positions: NDArray[np.float64], T_camera_base: NDArray[np.float64] | None = None
+    ) -> NDArray[np.bool_]:
+        """Return the (H, W) mask of the robot in images as `shown` returns them.
+
+        Args:
+            positions: (J,) of `Observation.positions`.
+            T_camera_base: (4, 4); the calibrated pose where None.
+        """
+        unknown = () if self._matched is None else self._matched.unknown_links
+        T = self._calibrated.T_camera_base if T_camera_base is None else T_camera_base
+        mask: NDArray[np.bool_] = silhouettes(
+            self._robot.surface.without_links(unknown),
+            T @ self._robot.kinematics.forward(positions[None]),
+            self._calibrated.camera(self._view.rectification.camera),
+        )[0]
+        return mask
+
+    def observe(
+        self, image: NDArray[np.uint8], stamp_ns: int, joints: JointTrajectory
+    ) -> Observation:
+        """Take an image.
+
+        Args:
+            image: (H, W, 3) RGB, uint8, as the camera delivers it.
+            stamp_ns: Its stamp.
+            joints: Joint states around that, ideally from 0.35 s before to 0.35 s after.
+        """
+        if self._last is not None and stamp_ns <= self._last.stamp_ns:
+            if self._last.stamp_ns - stamp_ns < RESTART_S * NS_PER_S:
+                return self._last
+            self._watch = None
+            self._covered_ns = None
+        # One image does not occupy several threads, and waking them costs more than it brings.
+        threads = numba.get_num_threads()
+        numba.set_num_threads(1)
+        try:
+            self._last = self._judge(image, stamp_ns, joints)
+        finally:
+            numba.set_num_threads(threads)
+        return self._last
+
+    def _judge(
+        self, image: NDArray[np.uint8], stamp_ns: int, joints: JointTrajectory
+    ) -> Observation:
+        ours = self.calibration.camera
+        if image.shape[:2] != (ours.height, ours.width):
+            return Observation(
+                State.WRONG_CAMERA,
+                f"the images are {image.shape[1]}x{image.shape[0]} px, the calibration is for "
+                f"{ours.width}x{ours.height}: set the camera back to that resolution, or "
+                "calibrate again",
+                stamp_ns,
+            )
+        instant = stamp_ns - self._lag_ns
+        trouble = self._match(joints) or self._trouble_with_joints(joints, instant)
+        if trouble is not None:
+            return replace(trouble, stamp_ns=stamp_ns)
+        assert self._watch is not None and self._matched is not None
+        recorded, _ = joints.at([instant], self._matched.recorded, max_gap_ns=NS_PER_S)
+        concluded = self._watch.judge(self._view.image(image), instant, joints)
+        figures = self._figures(concluded)
+        return Observation(
+            concluded.state,
+            sentence_of(concluded.state, concluded.cause, figures, concluded.believed,
+                        concluded.seen_s_ago),
+            stamp_ns,
+            concluded.believed,
+            figures,
+            self._positions(recorded[0]),
+            concluded.T_camera_base,
+        )  # fmt: skip
+
+    def _match(self, joints: JointTrajectory) -> Observation | None:
+        """Begin to watch anew when other joints of the robot are published."""
+        if joints.names == self._names and self._watch is not None:
+            return None
+        try:
+            matched = match_joints(self._robot.kinematics, joints.names)
+        except RecordingError as error:
+            return Observation(State.NO_JOINTS, str(error), 0)
+        self._names = joints.names
+        if self._watch is None or matched != self._matched:
+            self._matched = matched
+            witness = OutlineWitness(
+                self._robot.kinematics,
+                self._robot.surface.without_links(matched.unknown_links),
+                self._camera,
+                self._calibrated.T_camera_base,
+                matched.recorded,
+                matched.assumed,
+                self._settings.window,
+            )
+            self._watch = Watch(witness, self._camera, self._settings)
+        return None
+
+    def _trouble_with_joints(self, joints: JointTrajectory, instant: int) -> Observation | None:
+        assert self._matched is not None
+        names = self._matched.recorded
+        start, end = joints.span(names)
+        after_s, before_s = (instant - end) / NS_PER_S, (start - instant) / NS_PER_S
+        if before_s > CLOCK_DIFFERENCE_S:
+            told = (
+                f"the images are stamped {before_s:.1f} s before the joint states: let camera and "
+                "robot use the same clock"
+            )
+            return Observation(State.OUT_OF_STEP, told, 0)
+        if after_s > self._settings.joint_timeout_s:
+            told = (
+                f"the newest joint state is {after_s:.1f} s older than the image: the joint states "
+                "have stopped, or camera and robot do not use the same clock"
+            )
+            return Observation(State.NO_JOINTS, told, 0)
+        gap_ns = round(self._settings.max_joint_gap_s * NS_PER_S)
+        _, valid = joints.at([instant], names, max_gap_ns=gap_ns)
+        if valid[0]:
+            self._covered_ns = instant
+            return None
+        if self._covered_ns is not None and self._last is not None:
+            waited_s = (instant - self._covered_ns) / NS_PER_S
+            if waited_s < self._settings.joint_timeout_s:
+                return self._last
+        told = (
+            "there are no joint states around the stamps of the images: they come too rarely, too "
+            "late, or with another clock"
+        )
+        return Observation(State.NO_JOINTS, told, 0)
+
+    def _positions(self, recorded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return (J,) positions of all of the robot's joints."""
+        assert self._matched is not None
+        known = dict(zip(self._matched.recorded, recorded, strict=True)) | self._matched.assumed
+        return np.array([known[name] for name in self._robot.kinematics.joint_names])
+
+    def _figures(self, concluded: Conclusion) -> dict[str, float]:
+        """Return the figures in pixels of the camera's image."""
+        figures = dict(concluded.figures)
+        scale = self.calibration.camera.K[0, 0] / self._view.camera.K[0, 0]
+        distance = figures.pop("outline_distance_m", None)
+        if distance is not None:
+            share = figures["outline_shift_px"] / self._camera.K[0, 0]
+            figures["outline_shift_mm"] = 1e3 * distance * share
+        for name in ("outline_shift_px", "background_shift_px"):
+            if name in figures:
+                figures[name] *= scale
+        return {name: float(value) for name, value in figures.items()}
+
+
+def _warnings(calibration: Calibration, robot: Robot) -> tuple[str, ...]:
+    warnings = []
+    if calibration.verdict.status != "accepted":
+        warnings.append(
+            f"the calibration's verdict is '{calibration.verdict.status}': "
+            f"{calibration.verdict.reasons[0]}"
+        )
+    known = calibration.robot.description_hash
+    if known and known != robot.description_hash:
+        warnings.append(
+            f"the description of robot '{robot.name}' is not the one that was calibrated with"
+        )
+    return tuple(warnings)
