@@ -27,6 +27,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import String
+from std_srvs.srv import Trigger
 
 from benchmarks.reporting import add_output_argument, markdown_table, publish
 from calib_all_ros.geometry.camera import Camera
@@ -171,6 +172,20 @@ def counts_in(text: str) -> dict[str, int]:
     return {name: int(number) for name, number in found}
 
 
+def start_recording() -> None:
+    """Let the recorder record before anything is published, so that nothing is missed."""
+    rclpy.init()
+    node = rclpy.create_node("starter")
+    client = node.create_client(Trigger, "/recorder/start")
+    client.wait_for_service(60.0)
+    answer = client.call_async(Trigger.Request())
+    rclpy.spin_until_future_complete(node, answer, timeout_sec=60.0)
+    if answer.result() is None or not answer.result().success:
+        raise SystemExit(f"the recorder does not start: {answer.result()}")
+    node.destroy_node()
+    rclpy.shutdown()
+
+
 def recorded(folder: Path) -> dict[str, int]:
     """Return how many messages the finished bag's metadata counts."""
     (path,) = folder.glob("**/metadata.yaml")
@@ -186,6 +201,7 @@ def recorded(folder: Path) -> dict[str, int]:
 def measure(load: Load, folder: Path, arguments: list[str]) -> list[str]:
     parameters = {
         "folder": str(folder / "recordings"),
+        "auto_start": False,
         "auto_stop": False,
         "max_gigabytes": 1000.0,
         "max_duration_s": 1e6,
@@ -202,6 +218,7 @@ def measure(load: Load, folder: Path, arguments: list[str]) -> list[str]:
     watcher = child(
         "benchmarks.recorder_load", "--role", "witness", *arguments, log=folder / "witness.log"
     )
+    start_recording()
     source = child(
         "benchmarks.recorder_load", "--role", "publisher", *arguments, log=folder / "source.log"
     )
@@ -262,7 +279,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory(dir=options.folder) as folder:
         row = measure(load, Path(folder), sys.argv[1:])
-    header = ["QoS", "Images", "Images", "Joint states", "Resident, half-way / end", "CPU"]
+    header = ["QoS", "Encoding", "Images", "Joint states", "Resident, half-way / end", "CPU"]
     text = (
         f"{load.width}x{load.height} at {load.image_hz:g} Hz and joint states at "
         f"{load.joint_hz:g} Hz for {load.minutes:g} min. Counts: published / received by a "

@@ -122,8 +122,10 @@ def test_topics_that_are_not_there(
 
 def test_no_bag(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "empty").mkdir()
-    with pytest.raises(RecordingError, match="holds no bag file"):
-        play(tmp_path / "empty", Collector(in_background=False), folder / "x")
+    for path in (tmp_path / "empty", tmp_path / "missing"):
+        with pytest.raises(RecordingError, match=f"{path} is no bag"):
+            play(path, Collector(in_background=False), folder / "x")
+    assert not folder.exists()
 
 
 def test_playback_can_be_ended(simulated_bag: Path, folder: Path) -> None:

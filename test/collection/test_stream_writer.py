@@ -107,6 +107,7 @@ def test_metadata_has_the_structure_of_other_writers(scene: Any, tmp_path: Path)
 def run_recorder(target: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(HERE / "record_forever.py"), str(target)],
+        env={**os.environ, "PYTHONPATH": str(HERE.parents[1])},
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from calib_all_ros.geometry import se3
 
@@ -66,3 +67,19 @@ def test_difference_measures_the_camera_in_the_base_frame() -> None:
     # Turning the camera on the spot does not move it, however far away the robot is.
     assert distance == pytest.approx(0.05)
     assert angle == pytest.approx(np.degrees(0.1))
+
+
+@pytest.mark.parametrize("angle", [0.0, 1e-9, 0.3, 2.0, np.pi - 1e-9, np.pi, 5.0])
+def test_rotations_are_those_of_scipy(angle: float) -> None:
+    for axis in (*np.eye(3), *np.random.default_rng(2).normal(size=(20, 3))):
+        rotvec = angle * axis / np.linalg.norm(axis)
+        expected = Rotation.from_rotvec(rotvec)
+        T = se3.from_rotvec(rotvec, np.zeros(3))
+        np.testing.assert_allclose(T[:3, :3], expected.as_matrix(), atol=1e-14)
+        again = se3.from_quaternion_xyzw(3.0 * se3.quaternion_xyzw(T), np.zeros(3))
+        np.testing.assert_allclose(again, T, atol=1e-14)
+
+
+def test_zero_is_no_quaternion() -> None:
+    with pytest.raises(ValueError, match="zero length"):
+        se3.from_quaternion_xyzw(np.zeros(4), np.zeros(3))

@@ -210,13 +210,14 @@ def graph(
     from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
     from rclpy.signals import SignalHandlerOptions
 
+    old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    profile = f"FAST{'RTPS' if old else 'DDS'}_DEFAULT_PROFILES_FILE"
     settings = {
         "ROS_DOMAIN_ID": str(domain),
         "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST",
         "ROS_HOME": str(tmp_path / "ros_home"),
         "ROS_LOG_DIR": str(tmp_path / "ros_log"),
-        "FASTDDS_DEFAULT_PROFILES_FILE": str(PROFILE),
-        "FASTRTPS_DEFAULT_PROFILES_FILE": str(PROFILE),
+        profile: str(PROFILE),
         "PYTHONUNBUFFERED": "1",
     }
     if os.environ.get("ROS_DISTRO") == "humble":

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="rclpy is not installed: see README, Tests")
+pytest.importorskip(
+    "rclpy", reason="no rclpy: source a ROS 2 distribution, or see what `make ros` says"
+)
 
 from sensor_msgs.msg import CameraInfo, Image
 from std_msgs.msg import String

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("rclpy", reason="rclpy is not installed: see README, Tests")
+pytest.importorskip(
+    "rclpy", reason="no rclpy: source a ROS 2 distribution, or see what `make ros` says"
+)
 
 NODE = """
 import rclpy, sys

@@ -13,7 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("rclpy", reason="rclpy is not installed: see README, Tests")
+pytest.importorskip(
+    "rclpy", reason="no rclpy: source a ROS 2 distribution, or see what `make ros` says"
+)
 pytest.importorskip("launch_ros", reason="ROS's launch packages are not importable here")
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -117,10 +119,13 @@ def test_publish_in_a_namespace_with_remapping(
     assert launched.exit_code() == 0
 
 
-def test_launch_fails_with_its_node(graph: Any, launch: Any, store: ResultStore) -> None:
+@pytest.mark.parametrize(("required", "code"), [("true", 1), ("false", 0)])
+def test_launch_fails_with_a_required_node(
+    launch: Any, store: ResultStore, required: str, code: int
+) -> None:
     store.save("kitchen", result("rejected"))
-    launched = launch("publish", {"name": "kitchen"})
-    assert launched.exit_code() == 1
+    launched = launch("publish", {"name": "kitchen", "required": required})
+    assert launched.exit_code() == code
     assert "the result kitchen is rejected" in launched.output
     assert "exit code 3" in launched.output
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed: see README, Tests")
+rclpy = pytest.importorskip(
+    "rclpy", reason="no rclpy: source a ROS 2 distribution, or see what `make ros` says"
+)
 
 from rclpy.parameter import Parameter
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import yaml
 
-pytest.importorskip("rclpy", reason="rclpy is not installed: see README, Tests")
+pytest.importorskip(
+    "rclpy", reason="no rclpy: source a ROS 2 distribution, or see what `make ros` says"
+)
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.qos import QoSProfile

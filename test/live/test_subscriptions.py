@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-rclpy = pytest.importorskip("rclpy", reason="rclpy is not installed: see README, Tests")
+rclpy = pytest.importorskip(
+    "rclpy", reason="no rclpy: source a ROS 2 distribution, or see what `make ros` says"
+)
 
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CompressedImage, Image, JointState
@@ -157,3 +159,12 @@ def test_compressed_images_are_taken_where_there_are_no_others(graph: Any) -> No
 )
 def test_camera_info_is_in_the_same_namespace(image: str, info: str) -> None:
     assert camera_info_beside(image) == info
+
+
+def test_own_namespace_goes_first(graph: Any) -> None:
+    node = rclpy.create_node("recorder", namespace="/left", context=graph.node.context)
+    graph.node.executor.add_node(node)
+    for name in ("/left/image", "/right/image"):
+        graph.node.create_publisher(Image, name, RELIABLE)
+    subscription = ImageSubscription(node, "", Received())
+    graph.wait_for(lambda: subscription.topic == "/left/image", "the own camera")

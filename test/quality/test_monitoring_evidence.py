@@ -116,6 +116,10 @@ def test_lag(evidence: Evidence) -> None:
     assert evidence.camera is State.UNSURE
     evidence.hear_outline(outline(lag_ms=95.0))
     assert evidence.camera is State.OUT_OF_STEP
+    # Slow motion does not take it back.
+    for _ in range(2):
+        evidence.hear_outline(outline(lag_ms=90.0, gain=1.0))
+    assert evidence.camera is State.OUT_OF_STEP
     evidence.hear_outline(outline())
     evidence.hear_outline(outline())
     assert evidence.camera is State.OK

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from calib_all_ros.robot.description import load_robot
+from calib_all_ros.robot.description import load_kinematics, load_robot
 from calib_all_ros.robot.errors import RobotError
 
 BOX = '<geometry><box size="0.2 0.4 0.6"/></geometry>'
@@ -77,6 +77,17 @@ def test_missing_mesh_names_link_and_places(tmp_path: Path) -> None:
     ) as caught:
         load_robot(xml, mesh_paths=[tmp_path])
     assert str(tmp_path / "p" / "m.stl") in str(caught.value)
+
+
+def test_kinematics_need_no_meshes() -> None:
+    missing = '<visual><geometry><mesh filename="nowhere.stl"/></geometry></visual>'
+    kinematics = load_kinematics(urdf(missing))
+    assert kinematics.link_names == load_kinematics(urdf("")).link_names
+    assert load_kinematics(urdf(missing), base_frame=kinematics.link_names[0])
+    with pytest.raises(RobotError, match="no link 'tool'"):
+        load_kinematics(urdf(missing), base_frame="tool")
+    with pytest.raises(RobotError, match="not valid XML"):
+        load_kinematics("<robot")
 
 
 def test_broken_mesh_is_named(tmp_path: Path) -> None:

@@ -93,6 +93,16 @@ def test_moving_joints_are_those_between_base_and_link() -> None:
     assert Kinematics(LINKS, planar_arm(), "tip").moving_joints("base") == ("elbow", "shoulder")
 
 
+def test_parents_lead_to_the_root() -> None:
+    kinematics = Kinematics(["base", "l1", "l2", "tip"], planar_arm())
+    path = [link := "tip"]
+    while (link := kinematics.parent(link) or "") != "":
+        path.append(link)
+    assert path == ["tip", "l2", "l1", "base"]
+    with pytest.raises(RobotError, match="no link 'x'"):
+        kinematics.parent("x")
+
+
 def test_only_joints_off_the_common_part_move_a_branch() -> None:
     joints = [*planar_arm(), Joint("finger", "revolute", "lower", "thumb", axis=Z)]
     kinematics = Kinematics([*LINKS, "thumb"], joints, "tip")
