@@ -87,4 +87,4 @@ def live_camera(launch: Launch) -> list[tuple[str, str]]:
 
 def generate_launch_description() -> LaunchDescription:
     """Return the description that `ros2 launch` asks for."""
-    return description((*INPUT, *RECORDING, *CALIBRATION, *RVIZ), nodes)
+    return description((*INPUT, *RECORDING, *CALIBRATION, *RVIZ), nodes, required=True)

@@ -75,8 +75,14 @@ class McapFile:
         """
         self._end_chunk()
         number = len(self.index.channels) + 1
-        schema = Schema(number, definition.encode(), "ros2msg", kind)
-        channel = Channel(number, topic, "cdr", metadata, number)
+        schema = Schema(id=number, data=definition.encode(), encoding="ros2msg", name=kind)
+        channel = Channel(
+            id=number,
+            topic=topic,
+            message_encoding="cdr",
+            metadata=metadata,
+            schema_id=schema.id,
+        )
         self._write([record_bytes(schema), record_bytes(channel)])
         self.index.schemas.append(schema)
         self.index.channels.append(channel)

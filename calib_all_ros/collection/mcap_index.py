@@ -120,7 +120,9 @@ class OpenChunk:
 
     def _message_indexes(self) -> dict[int, bytes]:
         return {
-            channel: record_bytes(MessageIndex(channel, [*zip(flat[::2], flat[1::2], strict=True)]))
+            channel: record_bytes(
+                MessageIndex(channel_id=channel, records=[*zip(flat[::2], flat[1::2], strict=True)])
+            )
             for channel, flat in self._messages.items()
         }
 
@@ -157,7 +159,7 @@ class McapIndex:
 
     def tail(self, offset: int) -> bytes:
         """Return all that follows the last chunk, for a file that ends at ``offset`` so far."""
-        data_end = record_bytes(DataEnd(0))
+        data_end = record_bytes(DataEnd(data_section_crc=0))
         groups = {
             Opcode.SCHEMA: b"".join(map(record_bytes, self.schemas)),
             Opcode.CHANNEL: b"".join(map(record_bytes, self.channels)),
@@ -168,9 +170,14 @@ class McapIndex:
         offsets = []
         for opcode, records in groups.items():
             if records:
-                offsets.append(record_bytes(SummaryOffset(opcode, position, len(records))))
+                offset_of_group = SummaryOffset(
+                    group_opcode=opcode, group_start=position, group_length=len(records)
+                )
+                offsets.append(record_bytes(offset_of_group))
             position += len(records)
-        footer = record_bytes(Footer(start, position, 0))
+        footer = record_bytes(
+            Footer(summary_start=start, summary_offset_start=position, summary_crc=0)
+        )
         return b"".join((data_end, *groups.values(), *offsets, footer, MAGIC))
 
     def _statistics(self) -> Statistics:
@@ -189,7 +196,7 @@ class McapIndex:
 
 def file_start() -> bytes:
     """Return what an .mcap file of ROS 2 messages begins with."""
-    return MAGIC + record_bytes(Header("ros2", LIBRARY))
+    return MAGIC + record_bytes(Header(profile="ros2", library=LIBRARY))
 
 
 def record_bytes(record: McapRecord) -> bytes:

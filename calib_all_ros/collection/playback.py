@@ -14,6 +14,7 @@ from rosbags.typesys import Stores, get_typestore
 from calib_all_ros.collection.collector import Collector
 from calib_all_ros.collection.stream_writer import StreamMessage
 from calib_all_ros.recording.bag import Bag
+from calib_all_ros.recording.bag_files import is_bag
 from calib_all_ros.recording.bag_storage import (
     JOINT_STATE,
     STRING,
@@ -28,6 +29,7 @@ from calib_all_ros.recording.bag_topics import (
     no_topic,
     robot_description_topics,
 )
+from calib_all_ros.recording.recording import RecordingError
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,12 @@ def play(
         RecordingError: There is no bag, or a topic is missing or ambiguous.
         CollectionError: The folder cannot be written to.
     """
-    bag = Bag(path.expanduser())
+    path = path.expanduser()
+    if not path.exists() or not is_bag(path):
+        raise RecordingError(
+            f"{path} is no bag: give a folder with .mcap, .db3 or .bag files, or such a file"
+        )
+    bag = Bag(path)
     try:
         while True:
             try:

@@ -99,13 +99,16 @@ class CalibrationBroadcaster:
             name: Of the camera's result; replaces what was published under that name.
             pose: From the base frame to the optical frame.
         """
-        if name in self._cameras and _content((self._cameras[name].pose,)) == _content((pose,)):
+        old = self._cameras.get(name)
+        if old is not None and _content((old.pose,)) == _content((pose,)):
             return
-        waiting = Broadcast("ok", f"{name} waits for the TF tree to settle")
+        waiting = Broadcast("ok", f"{name} waits for the TF tree to settle", _moved(old, pose))
         self._cameras[name] = _Camera(pose, waiting)
         self._seen = (self._listener.version, self._situation())
         if self._settled:
             self._decide()
+        else:
+            self._send_changes()
 
     def withdraw(self, name: str) -> None:
         """Take a camera out of /tf_static."""
@@ -180,7 +183,7 @@ class CalibrationBroadcaster:
         optical = frame_name(pose.child)
         if old.edge is not None and old.edge.child != optical and optical not in tree.frames:
             # Its driver has gone.
-            return old
+            return Broadcast("ok", f"publishes {old.edge} for {name}", old.edge)
         try:
             edge = edge_to_publish(tree, pose)
             frames_above = tree.situation(optical)
@@ -259,6 +262,15 @@ class CalibrationBroadcaster:
         # What others publish can be told apart only from what is being sent now.
         self._listener.start_over()
         self._wait()
+
+
+def _moved(old: _Camera | None, pose: StaticTransform) -> StaticTransform | None:
+    """Return the edge that is published of a camera as it has to be for another pose of it."""
+    if old is None or old.broadcast.edge is None or _ends(old.pose) != _ends(pose):
+        return None
+    edge = old.broadcast.edge
+    T_optical_child = se3.invert(old.pose.T_parent_child) @ edge.T_parent_child
+    return StaticTransform(edge.parent, edge.child, pose.T_parent_child @ T_optical_child)
 
 
 def _content(edges: Sequence[StaticTransform]) -> Hashable:

@@ -53,7 +53,9 @@ COMMON = (
     Option("namespace", "namespace of the nodes, and of topics with relative names", default=""),
     Option("params_file", "YAML file of parameters, on top of the defaults", default=""),
     Option("remap", "rules for all nodes, e.g. '/tf:=tf /tf_static:=tf_static'", default=""),
-    Option("use_sim_time", "take the time from /clock, e.g. of ros2 bag play --clock", bool, ""),
+    Option(
+        "use_sim_time", "take the time from /clock, e.g. of ros2 bag play --clock", bool, "false"
+    ),
     Option("log_level", "debug, info, warn, error or fatal", default=""),
 )
 
@@ -74,8 +76,18 @@ class Launch:
         """Return the text of an argument, or of its default."""
         return str(self._context.launch_configurations[name]).strip()
 
+    def flag(self, name: str) -> bool:
+        """Return an argument that is true or false.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        return (
+            parse(Option(name, "an argument of this launch file", bool), self.value(name)) is True
+        )
+
     def node(self, name: str, without: Sequence[str] = ()) -> Node:
-        """Return one of this package's nodes, whose end is the end of the launch.
+        """Return one of this package's nodes.
 
         Args:
             name: Of the node.
@@ -87,8 +99,8 @@ class Launch:
         own = [o for o in self._options if name in o.nodes and o.name not in without]
         ours = {o.name: parse(o, o.default) for o in own if o.default is not None}
         given = {o.name: parse(o, self.value(o.name)) for o in own if o.name in self.given}
-        if text := self.value("use_sim_time"):
-            given["use_sim_time"] = parse(Option("use_sim_time", "", bool), text)
+        if "use_sim_time" in self.given:
+            given["use_sim_time"] = self.flag("use_sim_time")
         file = self.value("params_file")
         # What comes later counts. launch_ros takes no empty dictionary.
         sources = [defaults_file(name), ours, Path(file).expanduser() if file else "", given]
@@ -103,7 +115,7 @@ class Launch:
             ros_arguments=["--log-level", level] if level else [],
             output="screen",
             emulate_tty=True,
-            on_exit=_end_launch,
+            on_exit=_end_launch if self.flag("required") else None,
         )
 
     def remappings(self) -> list[tuple[str, str]]:
@@ -147,15 +159,21 @@ class Launch:
 
 
 def description(
-    options: Sequence[Option], make: Callable[[Launch], Sequence[Node | LogInfo]]
+    options: Sequence[Option],
+    make: Callable[[Launch], Sequence[Node | LogInfo]],
+    *,
+    required: bool = False,
 ) -> LaunchDescription:
     """Return a launch description with these arguments and those that all have.
 
     Args:
         options: The arguments.
         make: Called with what was given; returns what is to be launched.
+        required: Whether the end of one node is the end of the whole launch, unless somebody says
+            otherwise. It is not for what people include in the launch file of their robot.
     """
-    options = (*options, *COMMON)
+    text = "end the whole launch with the node, with exit code 1 if it failed"
+    options = (*options, *COMMON, Option("required", text, bool, str(required).lower()))
     given: set[str] = set()
 
     def note_given(context: LaunchContext) -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.nodes.executable import run
 from calib_all_ros.nodes.messages import LATCHED, diagnostic, image_message
 from calib_all_ros.nodes.monitor_inputs import MonitorInputs
@@ -31,6 +33,7 @@ from calib_all_ros.robot.description import load_robot
 _LOOK_EVERY_S = 0.1
 _DIAGNOSE_EVERY_S = 1.0
 _REPEAT_LOG_S = 5.0
+_FIGURE = re.compile(r"[0-9.]+")
 
 _LEVELS: Mapping[State, str] = {
     State.OK: "ok",
@@ -55,20 +58,22 @@ class MonitorNode(Node):
             CalibAllError: There is no such calibration, or the parameters are impossible.
         """
         super().__init__("monitor")
-        self._parameters = declare(self, MonitorParameters)
-        self._path = self._parameters.calibration_path()
+        self._options = declare(self, MonitorParameters)
+        self._path = self._options.calibration_path()
         self._calibration = Calibration.load(self._path)
         self._read_at = _written_at(self._path)
         self._worker: MonitorWorker | None = None
         self._state: State | None = None
+        self._meaning = ""
         self._shown_looks = 0
         self._logged: tuple[str, float] = ("", 0.0)
         self._warned: tuple[str, ...] = ()
+        self._checked: tuple[Monitor | None, Camera | None, str | None] = (None, None, None)
         self._state_topic = self.create_publisher(String, "~/state", LATCHED)
         self._overlay = self.create_publisher(Image, "~/overlay/image", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
-        self._recorder = RecorderClient(self, self._parameters.recorder, lambda _: None)
-        self._inputs = MonitorInputs(self, self._parameters, self._on_image, self._on_joints)
+        self._recorder = RecorderClient(self, self._options.recorder, lambda _: None)
+        self._inputs = MonitorInputs(self, self._options, self._on_image, self._on_joints)
         self.create_service(
             Trigger, "~/recalibrate", self._recalibrate, callback_group=self._recorder.group
         )
@@ -96,7 +101,7 @@ class MonitorNode(Node):
         """Begin to watch; loading the robot takes seconds, in the worker's thread."""
         if self._worker is not None:
             self._worker.end()
-        parameters, calibration = self._parameters, self._calibration
+        parameters, calibration = self._options, self._calibration
 
         def make_monitor() -> Monitor:
             robot = load_robot(
@@ -117,6 +122,7 @@ class MonitorNode(Node):
         if worker is None:
             if self._inputs.description is not None:
                 self._watch(self._inputs.description)
+            self._tell(self._situation())
             return
         if worker.error is not None:
             raise worker.error
@@ -159,7 +165,11 @@ class MonitorNode(Node):
             camera = self._inputs.camera()
         except CalibAllError as error:
             return str(error)
-        return None if camera is None else monitor.check_camera(camera)
+        if camera is None:
+            return None
+        if self._checked[:2] != (monitor, camera):
+            self._checked = (monitor, camera, monitor.check_camera(camera))
+        return self._checked[2]
 
     def _tell(self, found: Observation) -> None:
         if found.state is self._state:
@@ -167,15 +177,15 @@ class MonitorNode(Node):
         self._state = found.state
         self._state_topic.publish(String(data=f"{found.state.value}: {found.sentence}"))
         self._log(found)
-        if found.state is State.MOVED and self._parameters.auto_recalibrate:
+        if found.state is State.MOVED and self._options.auto_recalibrate:
             self.executor.create_task(self._start_recorder)
 
     def _log(self, found: Observation) -> None:
         now = time.monotonic()
         before, when = self._logged
-        if now - when < _REPEAT_LOG_S and before == found.state.value:
+        if now - when < _REPEAT_LOG_S and before == self._meaning:
             return
-        self._logged = (found.state.value, now)
+        self._logged = (self._meaning, now)
         # One line each: rclpy refuses a second severity on the same line.
         if _level(found) == "ok":
             self.get_logger().info(found.sentence)
@@ -185,7 +195,7 @@ class MonitorNode(Node):
             self.get_logger().warning(found.sentence)
 
     def _diagnose(self) -> None:
-        if self._parameters.follow and _written_at(self._path) > self._read_at:
+        if self._options.follow and _written_at(self._path) > self._read_at:
             self._take_newer()
         found = self._situation()
         values: dict[str, object] = {"state": found.state.value, "calibration": str(self._path)}
@@ -203,7 +213,7 @@ class MonitorNode(Node):
                     self.get_logger().warning(warning)
         self._diagnostics.publish(
             diagnostic(
-                f"{self.get_name()}: {self._parameters.file or self._parameters.name}",
+                f"{self.get_name()}: {self._options.file or self._options.name}",
                 _level(found),
                 found.sentence,
                 values,

@@ -20,7 +20,7 @@ from calib_all_ros.nodes.subscriptions import (
 )
 from calib_all_ros.recording.bag_storage import STRING
 from calib_all_ros.recording.bag_topics import is_rectified
-from calib_all_ros.recording.camera_info import camera_of
+from calib_all_ros.recording.camera_info import CameraInfo, camera_of
 
 _JOINT_DEPTH = 500
 
@@ -49,10 +49,12 @@ class MonitorInputs:
             on_joints: Called with the bytes of a joint state.
         """
         self._node = node
-        self._parameters = parameters
+        self._options = parameters
         self._reader = MessageReader()
         self._info = CameraInfoCheck(self._reader.messages)
         self._camera_info: MatchedSubscription | None = None
+        self._camera: Camera | None = None
+        self._described_by: CameraInfo | None = None
         self.description: str | None = parameters.urdf or None
         # The newest image is all that counts.
         self.images = ImageSubscription(
@@ -89,7 +91,7 @@ class MonitorInputs:
 
     def look(self) -> None:
         """Subscribe to the camera_info as soon as it is known where it is; call now and then."""
-        topic = self._parameters.camera_info_topic or self.images.camera_info_topic
+        topic = self._options.camera_info_topic or self.images.camera_info_topic
         if self._camera_info is None and topic:
             name = str(self._node.resolve_topic_name(topic))
             self._camera_info = MatchedSubscription(
@@ -101,18 +103,21 @@ class MonitorInputs:
             )
 
     def camera(self) -> Camera | None:
-        """Return the camera that camera_info describes, None before it has come.
+        """Return the camera that camera_info describes, the same until that changes.
+
+        None before it has come.
 
         Raises:
             RecordingError: It is not calibrated, or of a kind that is not supported.
         """
-        if self._info.latest is None or self._camera_info is None:
+        info = self._info.latest
+        if info is None or self._camera_info is None:
             return None
-        return camera_of(
-            self._info.latest,
-            rectified=is_rectified(self.images.topic or ""),
-            where=self._camera_info.topic,
-        )
+        if info is not self._described_by:
+            rectified = is_rectified(self.images.topic or "")
+            self._camera = camera_of(info, rectified=rectified, where=self._camera_info.topic)
+            self._described_by = info
+        return self._camera
 
     def _describe(self, kind: str, data: bytes) -> None:
         self.description = self._reader.text(data)

@@ -26,6 +26,7 @@ PATIENCE_S = 0.5
 LOOK_AGAIN_S = 0.02
 BEFORE_IMAGE_S = 1.0
 MAX_WAITING_IMAGES = 4
+CLOSING_S = 5.0
 # Images that come at the rate wanted, or a little too early, are not dropped.
 EARLY_SHARE = 0.9
 # At 1 kHz this is what comes while the robot is loaded.
@@ -63,7 +64,7 @@ class MonitorWorker:
     Attributes:
         latest: The last look, None before the first.
         trouble: What keeps it from looking, one sentence.
-        error: An exception that is a bug, to be raised where it is noticed.
+        error: An exception that ends the node: the robot cannot be loaded, or a bug.
         seen: Images looked at.
         wants_overlay: Set from outside: whether pictures are to be drawn.
     """
@@ -125,9 +126,9 @@ class MonitorWorker:
             self._news.notify()
 
     def close(self) -> None:
-        """End the thread."""
+        """End the thread; one that still loads the robot is left behind."""
         self.end()
-        self._thread.join()
+        self._thread.join(CLOSING_S)
 
     def _run(self) -> None:
         try:
@@ -138,8 +139,6 @@ class MonitorWorker:
                     self.trouble = None
                 except CalibAllError as error:
                     self.trouble = str(error)
-        except CalibAllError as error:
-            self.trouble = str(error)
         # Whatever it is, it belongs to the main thread, which ends the node with it.
         except Exception as error:
             self.error = error

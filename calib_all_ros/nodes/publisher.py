@@ -43,15 +43,15 @@ class PublisherNode(Node):
             Finished: One of them is rejected.
         """
         super().__init__("publisher")
-        self._parameters = declare(self, PublisherParameters)
+        self._options = declare(self, PublisherParameters)
         try:
-            calibrations = load_results(self._parameters)
+            calibrations = load_results(self._options)
         except RejectedError as error:
             self.get_logger().fatal(str(error))
             raise Finished(REJECTED) from error
-        self._broadcaster = CalibrationBroadcaster(self, settle_s=self._parameters.settle_s)
+        self._broadcaster = CalibrationBroadcaster(self, settle_s=self._options.settle_s)
         self._calibrations: dict[str, Calibration] = {}
-        self._saved = _times(self._parameters)
+        self._saved = _times(self._options)
         self._show(calibrations)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_service(Trigger, "~/reload", self._reload)
@@ -71,8 +71,8 @@ class PublisherNode(Node):
 
     def _pose(self, calibration: Calibration) -> StaticTransform:
         return StaticTransform(
-            self._parameters.base_frame or calibration.robot.base_frame,
-            self._parameters.optical_frame or calibration.camera.frame_id,
+            self._options.base_frame or calibration.robot.base_frame,
+            self._options.optical_frame or calibration.camera.frame_id,
             calibration.T_base_camera,
         )
 
@@ -86,9 +86,9 @@ class PublisherNode(Node):
         Returns:
             Whether it worked, and a sentence about it.
         """
-        self._saved = _times(self._parameters)
+        self._saved = _times(self._options)
         try:
-            calibrations = load_results(self._parameters)
+            calibrations = load_results(self._options)
         except CalibAllError as error:
             self.get_logger().error(str(error))
             return False, str(error)
@@ -96,7 +96,7 @@ class PublisherNode(Node):
         return True, f"loaded {', '.join(calibrations)}"
 
     def _look(self) -> None:
-        if self._parameters.follow and _times(self._parameters) != self._saved:
+        if self._options.follow and _times(self._options) != self._saved:
             self._load_again()
         self._diagnose()
 

@@ -44,8 +44,8 @@ class RecorderNode(Node):
             CalibAllError: The parameters are impossible, or a file they name cannot be read.
         """
         super().__init__("recorder")
-        self._parameters = declare(self, RecorderParameters)
-        parameters = self._parameters
+        self._options = declare(self, RecorderParameters)
+        parameters = self._options
         urdf = parameters.urdf
         self._collector = Collector(
             parameters.collection(),
@@ -99,7 +99,7 @@ class RecorderNode(Node):
         state = self._collector.state
         if state == "closing":
             self._conclude()
-        elif state == "recording" and not self._parameters.bag:
+        elif state == "recording" and not self._options.bag:
             self._stop_if_due()
         elif self._starts_itself and self._sources is not None and self._is_ready():
             self._begin()
@@ -109,14 +109,14 @@ class RecorderNode(Node):
         return self._now_ns() > 0 and self._collector.awaits is None
 
     def _listen(self) -> None:
-        if self._sources is None and not self._parameters.bag:
-            self._sources = RecorderSources(self, self._parameters, self._collector.add)
+        if self._sources is None and not self._options.bag:
+            self._sources = RecorderSources(self, self._options, self._collector.add)
 
     def _begin(self) -> Path:
         """Begin a recording and return the folder that it will be."""
         self._listen()
         self._starts_itself = False
-        folder = self._parameters.recordings() / recording_name()
+        folder = self._options.recordings() / recording_name()
         self._started_ns = self._now_ns()
         self._last_words = ""
         path = self._collector.start(folder, self._started_ns)
@@ -125,7 +125,7 @@ class RecorderNode(Node):
         return path
 
     def _stop_if_due(self) -> None:
-        parameters = self._parameters
+        parameters = self._options
         seconds = (self._now_ns() - self._started_ns) / _SECOND_NS
         longest_s = parameters.max_duration_s
         progress = self._progress()
@@ -163,7 +163,7 @@ class RecorderNode(Node):
                 self._sources.close()
                 self._sources = None
         self._announce(path)
-        if self._parameters.exit_when_done and not wait:
+        if self._options.exit_when_done and not wait:
             raise Finished(0)
 
     def _announce(self, path: Path | None) -> None:
@@ -172,7 +172,7 @@ class RecorderNode(Node):
 
     def _play(self) -> None:
         """Play the bag to its end; in a thread of its own."""
-        parameters = self._parameters
+        parameters = self._options
         # A topic that is only the default of the live graph need not be in the bag.
         named = parameters.joint_topics
         joints = () if named == RecorderParameters().joint_topics else named
@@ -197,7 +197,7 @@ class RecorderNode(Node):
 
     def _complete_interrupted(self) -> None:
         """Make ordinary bags of what earlier recorders could not finish."""
-        for unfinished in interrupted_recordings(self._parameters.recordings()):
+        for unfinished in interrupted_recordings(self._options.recordings()):
             try:
                 path = complete_recording(unfinished)
             except CalibAllError as error:
@@ -209,7 +209,7 @@ class RecorderNode(Node):
 
     def _now_ns(self) -> int:
         """Return the present time, of the clock that the messages are received by."""
-        if self._parameters.bag:
+        if self._options.bag:
             return self._collector.now_ns
         return int(self.get_clock().now().nanoseconds)
 
@@ -231,6 +231,8 @@ class RecorderNode(Node):
 
     def _state_in_words(self, progress: Progress) -> str:
         figures = progress.figures
+        if progress.state == "recording" and not figures["images"]:
+            return "recording: no image yet"
         if progress.state == "recording":
             return f"recording: {figures['images']} images in {figures['duration_s']} s"
         if progress.state == "closing":
@@ -246,9 +248,11 @@ class RecorderNode(Node):
     # Services.
 
     def _start(self, request: Any, response: Any) -> Any:
-        if self._parameters.bag:
+        if self._options.bag:
             response.message = "the recorder plays a bag: start one without the parameter bag"
             return response
+        if self._collector.state == "closing":
+            self._conclude()
         try:
             path = self._begin()
         except CalibAllError as error:

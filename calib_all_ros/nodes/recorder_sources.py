@@ -49,7 +49,7 @@ class RecorderSources:
             on_message: Called with each message, in the executor's thread.
         """
         self._node = node
-        self._parameters = parameters
+        self._options = parameters
         self._on_message = on_message
         self._images = ImageSubscription(
             node,
@@ -78,7 +78,7 @@ class RecorderSources:
 
     def look(self) -> None:
         """Subscribe to the camera_info as soon as it is known where it is; call now and then."""
-        topic = self._parameters.camera_info_topic or self._images.camera_info_topic
+        topic = self._options.camera_info_topic or self._images.camera_info_topic
         if self._camera_info is None and topic:
             self._camera_info = self._subscribe(topic, CAMERA_INFOS, 10)
 

@@ -30,6 +30,7 @@ JOINT_STATES: Mapping[str, type] = {"sensor_msgs/msg/JointState": JointState}
 OWN_NODES = ("calibrator", "monitor")
 
 _LOOK_AGAIN_S = 0.5
+_DISCOVERY_S = 1.0
 _FETCH_S = 0.01
 _COMPRESSED = "/compressed"
 
@@ -165,7 +166,8 @@ class ImageSubscription:
     """A subscription to images that finds its topic: raw or compressed, named or the only one.
 
     A topic that nobody publishes is looked for under NAME/compressed as well, which is what image
-    transport makes of it.
+    transport makes of it. The only topic is the only one in the node's namespace, if there is any,
+    so that cameras side by side, each with nodes in its namespace, need not be named.
     """
 
     def __init__(
@@ -181,7 +183,7 @@ class ImageSubscription:
 
         Args:
             node: The node to subscribe with.
-            topic: Its name; "" takes the only image topic there is.
+            topic: Its name; "" takes the only image topic, once it has been so for a second.
             on_message: Called with the name of the type and the serialised message.
             depth: Messages kept while the node is busy.
             patience_s: Silence of that length is trouble.
@@ -192,6 +194,7 @@ class ImageSubscription:
         self._depth = depth
         self._patience_s = patience_s
         self._since = time.monotonic()
+        self._only_since: tuple[str | None, float] = (None, self._since)
         self._subscription: MatchedSubscription | None = None
         self._timer = steady_timer(node, _LOOK_AGAIN_S, self._find)
         self._find()
@@ -223,7 +226,7 @@ class ImageSubscription:
             return self._subscription.trouble
         if time.monotonic() - self._since < self._patience_s:
             return None
-        found = topics_of(self._node, IMAGES)
+        found = self._candidates()
         if self._wanted:
             name = self._node.resolve_topic_name(self._wanted)
             return (
@@ -232,6 +235,9 @@ class ImageSubscription:
             )
         if not found:
             return "nobody publishes images: start the camera's driver"
+        if len({name.removesuffix(_COMPRESSED) for name in found}) == 1:
+            # It has only just appeared.
+            return None
         return f"there are several image topics, name one (image_topic): {', '.join(found)}"
 
     def close(self) -> None:
@@ -262,10 +268,20 @@ class ImageSubscription:
         return None
 
     def _only(self) -> str | None:
-        found = topics_of(self._node, IMAGES)
+        """Return the only camera, unless others may still be about to be discovered."""
+        found = self._candidates()
         # A raw topic and what image transport makes of it are one camera.
         cameras = {name.removesuffix(_COMPRESSED): name for name in sorted(found, reverse=True)}
-        return next(iter(cameras.values())) if len(cameras) == 1 else None
+        only = next(iter(cameras.values())) if len(cameras) == 1 else None
+        now = time.monotonic()
+        if only != self._only_since[0]:
+            self._only_since = (only, now)
+        return only if now - self._only_since[1] >= _DISCOVERY_S else None
+
+    def _candidates(self) -> list[str]:
+        found = topics_of(self._node, IMAGES)
+        inside = self._node.get_namespace().rstrip("/") + "/"
+        return [name for name in found if name.startswith(inside)] or found
 
 
 def camera_info_beside(image_topic: str) -> str:

@@ -160,9 +160,12 @@ class Evidence:
         if finding.shift_px > limit_px:
             return "displaced" if better else "unclear"
         late = abs(1e3 * finding.estimate.lag_s) > self._settings.lag_limit_ms
-        if late and better:
+        if not late:
+            return "agrees"
+        if better:
             return "out_of_step"
-        return "agrees"
+        # A robot that moves slowly looks much the same a moment earlier.
+        return "unclear" if self.camera is State.OUT_OF_STEP else "agrees"
 
     def _believe(self, state: State, finding: OutlineFinding) -> None:
         self.camera = state

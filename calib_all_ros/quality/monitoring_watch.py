@@ -37,6 +37,8 @@ DOUBTFUL_PEAK_PX = 1.0
 ROBOT_MARGIN_PX = 6
 # In the reference image they are this far away, lest they be the robot's own and move with it.
 REFERENCE_MARGIN_PX = 16
+# A robot of which so much is seen in its place is the right one, partly hidden.
+PARTLY_SEEN = 0.25
 # Something else moves when more of the image, away from the robot, has strong moving edges than
 # usual, by this factor and share: robots cast shadows.
 STRONG_EDGE = 0.3
@@ -217,20 +219,23 @@ class Watch:
             return believed, ""
         if seen is None:
             return State.UNSURE, "out_of_view"
+        if self._is_still(instant_ns):
+            # How much is seen of the outline differs from pose to pose; in one it says little.
+            return State.STILL, ""
         enough = self._settings.occluded_share + (OCCLUDED_MARGIN if self._hidden else 0.0)
         self._hidden = visible is not None and visible < enough
-        if self._hidden:
-            if blurred:
-                return State.UNSURE, "blurred"
-            if self._evidence.background_moves:
-                # The next images will tell whether the camera was moved just now.
-                return believed, "start"
-            recognised = figures["background_recognised_share"]
-            covered = recognised < HIDDEN_BACKGROUND_SHARE * self._usual_recognised
-            return (State.OCCLUDED, "") if covered or foreign else (State.UNSURE, "not_found")
-        if self._is_still(instant_ns):
-            return State.STILL, ""
-        return (State.OK, "") if believed is State.OK else (State.UNSURE, "start")
+        if visible is None or not self._hidden:
+            return (State.OK, "") if believed is State.OK else (State.UNSURE, "start")
+        if blurred:
+            return State.UNSURE, "blurred"
+        if self._evidence.background_moves:
+            # The next images will tell whether the camera was moved just now.
+            return believed, "start"
+        recognised = figures["background_recognised_share"]
+        covered = recognised < HIDDEN_BACKGROUND_SHARE * self._usual_recognised
+        if covered or foreign or visible > PARTLY_SEEN:
+            return State.OCCLUDED, ""
+        return State.UNSURE, "not_found"
 
     def _is_foreign(
         self, edges: NDArray[np.float32], seen: OutlineImage, figures: dict[str, float]

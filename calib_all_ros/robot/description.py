@@ -84,9 +84,7 @@ def load_robot(
             "with <visual> elements (collision geometry is too coarse)"
         )
     unseen = [link.name for link in model.links if link.collisions and not link.visuals]
-    notes = (
-        (f"links without visual geometry are not drawn: {', '.join(unseen)}",) if unseen else ()
-    )
+    notes = (f"links without visual geometry are not drawn: {', '.join(unseen)}",) if unseen else ()
     return Robot(model.name, kinematics, surface, _description_hash(xml), notes)
 
 
