@@ -14,7 +14,8 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -59,6 +60,8 @@ class Scene:
         kind: The row it is counted in.
         effects: What happens, in this order.
         error: (4, 4) by which the calibration is wrong: ``T_calibrated = error @ T_true``.
+        bump: (4, 4) by which the camera moves: ``T_camera_base = bump @ T_before``; for a camera
+            that was moved before the start, the same as ``error``.
         bump_s: When the camera moves, None if it does not.
         pause_s: See `Stage`.
         expected: The state that should be found at some time, if not MOVED.
@@ -67,6 +70,7 @@ class Scene:
     kind: str
     effects: tuple[Effect, ...] = ()
     error: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    bump: NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
     bump_s: float | None = None
     pause_s: tuple[float, float] = (0.0, 0.0)
     expected: State | None = None
@@ -84,6 +88,7 @@ class Run:
         recording: Which recording it was.
         sentences: What was said when the state changed.
         cpu_ms: CPU time of each image.
+        shift_px: Root mean square displacement of the robot in the image by the bump.
     """
 
     scene: Scene
@@ -93,6 +98,7 @@ class Run:
     hidden: list[float]
     sentences: list[str]
     cpu_ms: list[float]
+    shift_px: float
 
     @property
     def found_after_s(self) -> float | None:
@@ -130,7 +136,7 @@ def play(stage: Stage, scene: Scene, seed: int, settings: MonitorSettings) -> Ru
     shots = stage.shots()
     for effect in scene.effects:
         shots = effect(shots)
-    run = Run(scene, stage.case.name, [], [], [], [], [])
+    run = Run(scene, stage.case.name, [], [], [], [], [], _shift_px(stage, scene.bump))
     start = None
     last = ""
     for shot, plain in zip(with_noise(SENSOR_SIGMA, seed)(shots), stage.shots(), strict=True):
@@ -145,6 +151,16 @@ def play(stage: Stage, scene: Scene, seed: int, settings: MonitorSettings) -> Ru
             run.sentences.append(f"{run.times_s[-1]:.1f} s {seen.state.value}: {seen.sentence}")
             last = seen.state.value
     return run
+
+
+def _shift_px(stage: Stage, bump: NDArray[np.float64]) -> float:
+    """Return how far a moved camera displaces the robot in the image, root mean square."""
+    motion = stage.case.motion.subset(np.arange(0, len(stage.case.recording), 10))
+    points, link = stage.case.robot.surface.sample(300, seed=0)
+    poses = stage.T_camera_base @ motion.link_poses()[:, link]
+    before = np.einsum("npij,pj->npi", poses[..., :3, :3], points) + poses[..., :3, 3]
+    apart = stage.camera.project(se3.transform(bump, before)) - stage.camera.project(before)
+    return float(np.sqrt(np.nanmean((apart**2).sum(axis=-1))))
 
 
 def _direction(rng: np.random.Generator) -> NDArray[np.float64]:
@@ -165,33 +181,35 @@ def _moved(rotation_deg: float, translation_mm: float, seed: int) -> NDArray[np.
 def bump_scenes(stage: Stage, texture: Image, directions: int, seed: int) -> list[Scene]:
     """Return scenes in which the camera is not where the calibration says."""
     rng = np.random.default_rng(seed)
-    scenes = []
-    for degrees in ROTATIONS_DEG:
-        for _ in range(directions):
-            turn = _turn(degrees, rng)
-            error = se3.from_rotvec(turn, np.zeros(3))
-            scenes.append(Scene(f"turned by {degrees:g} deg before the start", (), error, 0.0))
-            bump = rotated_view(stage.camera, turn, BUMP_AT_S)
-            scenes.append(
-                Scene(f"turned by {degrees:g} deg while watched", (bump,), bump_s=BUMP_AT_S)
-            )
-    for mm in TRANSLATIONS_MM:
-        for _ in range(directions):
-            error = se3.from_rotvec(np.zeros(3), mm / 1e3 * _direction(rng))
-            scenes.append(Scene(f"shifted by {mm:g} mm before the start", (), error, 0.0))
     wall = before_a_blank_wall(110.0)
     crowd = person(texture, 0.5, 3.0, 12.0)
+    scenes = []
+
+    def before(kind: str, error: NDArray[np.float64]) -> None:
+        scenes.append(Scene(f"{kind} before the start", (), error, error, 0.0))
+
+    def during(kind: str, degrees: float, *effects: Effect, at_s: float = BUMP_AT_S) -> Scene:
+        turn = _turn(degrees, rng)
+        happens = (rotated_view(stage.camera, turn, at_s), *effects)
+        bump = se3.from_rotvec(turn, np.zeros(3))
+        return Scene(f"turned by {degrees:g} deg {kind}", happens, np.eye(4), bump, at_s)
+
+    for degrees in ROTATIONS_DEG:
+        for _ in range(directions):
+            before(f"turned by {degrees:g} deg", se3.from_rotvec(_turn(degrees, rng), np.zeros(3)))
+            scenes.append(during("while watched", degrees))
+    for mm in TRANSLATIONS_MM:
+        for _ in range(directions):
+            before(
+                f"shifted by {mm:g} mm", se3.from_rotvec(np.zeros(3), mm / 1e3 * _direction(rng))
+            )
     for degrees in (1.0, 2.0, 5.0):
         for _ in range(directions):
-            bump = rotated_view(stage.camera, _turn(degrees, rng), BUMP_AT_S)
-            kind = f"turned by {degrees:g} deg while watched"
-            scenes.append(Scene(f"{kind}, blank wall", (wall, bump), bump_s=BUMP_AT_S))
-            scenes.append(Scene(f"{kind}, person hides 50 %", (bump, crowd), bump_s=BUMP_AT_S))
+            scenes.append(during("while watched, blank wall", degrees, wall))
+            scenes.append(during("while watched, person hides 50 %", degrees, crowd))
     for _ in range(directions):
-        bump = rotated_view(stage.camera, _turn(2.0, rng), 6.0)
-        scenes.append(
-            Scene("turned by 2 deg, robot at rest", (bump,), bump_s=6.0, pause_s=(4.0, 6.0))
-        )
+        at_rest = during("while the robot is at rest", 2.0, at_s=6.0)
+        scenes.append(replace(at_rest, pause_s=(4.0, 6.0)))
     return scenes
 
 
@@ -267,6 +285,24 @@ def bump_table(runs: Sequence[Run]) -> str:
     return markdown_table(header, rows)
 
 
+def size_table(runs: Sequence[Run]) -> str:
+    """Return how many bumps were found by how far they displaced the robot in the image."""
+    rows = []
+    for low, high in pairwise((0.0, 2.0, 3.0, 4.0, 5.0, 7.0, 10.0, 15.0, np.inf)):
+        of_size = [r for r in runs if r.scene.bump_s is not None and low <= r.shift_px < high]
+        if not of_size:
+            continue
+        earlier = [run for run in of_size if "before" in run.scene.kind]
+        watched = [run for run in of_size if "before" not in run.scene.kind]
+        cells = [
+            f"{sum(run.found_after_s is not None for run in part)} of {len(part)}" if part else "-"
+            for part in (earlier, watched)
+        ]
+        size = f"{low:g} px and more" if high == np.inf else f"{low:g} to {high:g} px"
+        rows.append((size, *cells))
+    return markdown_table(("robot displaced by", "before the start", "while watched"), rows)
+
+
 def quiet_table(runs: Sequence[Run]) -> str:
     """Return what was said while the camera stood still."""
     rows = []
@@ -325,6 +361,7 @@ def main() -> None:
     cpu = np.concatenate([run.cpu_ms for run in runs])
     sections = [
         bump_table(runs),
+        size_table(runs),
         quiet_table(runs),
         f"CPU time per image {np.median(cpu):.0f} ms in the median, {np.mean(cpu):.0f} ms on "
         f"average, {np.quantile(cpu, 0.99):.0f} ms in one of a hundred.",

@@ -41,6 +41,7 @@ from calib_all_ros.recording.image_encoding import jpeg
 from calib_all_ros.robot.demo import demo_urdf_path
 from calib_all_ros.robot.description import load_robot
 
+PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds.xml"
 IMAGE_TOPIC, JOINT_TOPIC = "/camera/image_raw", "/joint_states"
 SAMPLE_EVERY_S = 5.0
 SETTLE_S = 3.0
@@ -157,6 +158,12 @@ class Usage:
         self.cpu_s = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def profile_variable() -> str:
+    """Return what Fast DDS calls the variable that names its profile, by its age."""
+    old = os.environ.get("ROS_DISTRO") in ("humble", "iron", "jazzy")
+    return f"FAST{'RTPS' if old else 'DDS'}_DEFAULT_PROFILES_FILE"
+
+
 def child(*words: str, log: Path) -> subprocess.Popen[bytes]:
     with log.open("wb") as file:
         return subprocess.Popen([sys.executable, "-m", *words], stdout=file, stderr=file)
@@ -237,7 +244,8 @@ def measure(load: Load, folder: Path, arguments: list[str]) -> list[str]:
     kept = recorded(folder / "recordings")
     middle = usage.resident_mb[len(usage.resident_mb) // 2]
     return [
-        "reliable" if load.reliable else "best effort",
+        ("reliable" if load.reliable else "best effort")
+        + ("" if profile_variable() in os.environ else ", default transports"),
         "JPEG" if load.compressed else "raw",
         *(f"{published[n]} / {seen[n]} / {kept[n]}" for n in ("images", "joint states")),
         f"{middle:.0f} / {usage.resident_mb[-1]:.0f} MB",
@@ -256,8 +264,16 @@ def main() -> None:
     parser.add_argument("--best-effort", action="store_true", help="instead of reliable images")
     parser.add_argument("--compressed", action="store_true", help="JPEG instead of rgb8")
     parser.add_argument("--folder", type=Path, help="for the recording (50 GB in 10 minutes)")
+    parser.add_argument(
+        "--default-transports",
+        action="store_true",
+        help="without config/fastdds.xml, which gives shared memory room for such images",
+    )
     add_output_argument(parser)
     options = parser.parse_args()
+    if not options.default_transports:
+        os.environ.setdefault(profile_variable(), str(PROFILE))
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     load = Load(
         options.width,
         options.height,

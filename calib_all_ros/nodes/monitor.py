@@ -63,8 +63,8 @@ class MonitorNode(Node):
         self._calibration = Calibration.load(self._path)
         self._read_at = _written_at(self._path)
         self._worker: MonitorWorker | None = None
-        self._state: State | None = None
         self._meaning = ""
+        self._asked = False
         self._shown_looks = 0
         self._logged: tuple[str, float] = ("", 0.0)
         self._warned: tuple[str, ...] = ()
@@ -247,6 +247,7 @@ class MonitorNode(Node):
         except ResultError as error:
             self.get_logger().error(str(error))
             return False, str(error)
+        self._asked = False
         if self._inputs.description is not None:
             self._watch(self._inputs.description)
         said = f"watches the camera of {self._path} as it is now"

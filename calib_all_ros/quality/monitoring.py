@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
+from calib_all_ros.quality.monitoring_joints import JointCheck, JointTrouble
 from calib_all_ros.quality.monitoring_outline import OutlineWitness
 from calib_all_ros.quality.monitoring_sentences import sentence_of
 from calib_all_ros.quality.monitoring_state import (
@@ -27,17 +28,14 @@ from calib_all_ros.quality.monitoring_state import (
     State,
 )
 from calib_all_ros.quality.monitoring_watch import NS_PER_S, Conclusion, Watch
-from calib_all_ros.recording.recording import RecordingError
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.observations import MatchedJoints, make_view, match_joints
+from calib_all_ros.solving.observations import MatchedJoints, make_view
 
 __all__ = ["Monitor", "MonitorSettings", "MonitoringError", "Observation", "State"]
 
-# Image stamps and joint states so far apart do not come from the same clock.
-CLOCK_DIFFERENCE_S = 5.0
 # The intrinsics have changed when they displace a pixel by this share of the image's width.
 INTRINSICS_SHARE = 0.003
 # Stamps that jump back by more than this are a new beginning, e.g. of a bag that is played again.
@@ -83,21 +81,12 @@ class Monitor:
         )
         self._camera = self._calibrated.camera(self._view.camera)
         self._lag_ns = round((calibration.lag_ms or 0.0) * 1e6)
-        self._names: tuple[str, ...] = ()
+        self._joints = JointCheck(
+            robot.kinematics, self._settings.joint_timeout_s, self._settings.max_joint_gap_s
+        )
         self._matched: MatchedJoints | None = None
         self._watch: Watch | None = None
         self._last: Observation | None = None
-        self._covered_ns: int | None = None
-
-    def without_images(self, trouble: str) -> Observation:
-        """Return what is to be said while no images come.
-
-        Args:
-            trouble: Why, one sentence.
-        """
-        return Observation(
-            State.NO_IMAGES, trouble, 0 if self._last is None else self._last.stamp_ns
-        )
 
     def check_camera(self, camera: Camera) -> str | None:
         """Return in one sentence why a live camera is not the calibrated one, None if it is."""
@@ -156,7 +145,7 @@ class Monitor:
             if self._last.stamp_ns - stamp_ns < RESTART_S * NS_PER_S:
                 return self._last
             self._watch = None
-            self._covered_ns = None
+            self._joints.begin_anew()
         # One image does not occupy several threads, and waking them costs more than it brings.
         threads = numba.get_num_threads()
         numba.set_num_threads(1)
@@ -179,11 +168,15 @@ class Monitor:
                 stamp_ns,
             )
         instant = stamp_ns - self._lag_ns
-        trouble = self._match(joints) or self._trouble_with_joints(joints, instant)
-        if trouble is not None:
-            return replace(trouble, stamp_ns=stamp_ns)
-        assert self._watch is not None and self._matched is not None
-        recorded, _ = joints.at([instant], self._matched.recorded, max_gap_ns=NS_PER_S)
+        matched = self._joints.judge(joints, instant)
+        if isinstance(matched, JointTrouble):
+            if matched.passing and self._last is not None:
+                return replace(self._last, stamp_ns=stamp_ns)
+            state = State.OUT_OF_STEP if matched.clocks_differ else State.NO_JOINTS
+            return Observation(state, matched.sentence, stamp_ns)
+        if self._watch is None or matched is not self._matched:
+            self._watch = self._begin(matched)
+        recorded, _ = joints.at([instant], matched.recorded, max_gap_ns=NS_PER_S)
         concluded = self._watch.judge(self._view.image(image), instant, joints)
         figures = self._figures(concluded)
         return Observation(
@@ -197,60 +190,19 @@ class Monitor:
             concluded.T_camera_base,
         )  # fmt: skip
 
-    def _match(self, joints: JointTrajectory) -> Observation | None:
-        """Begin to watch anew when other joints of the robot are published."""
-        if joints.names == self._names and self._watch is not None:
-            return None
-        try:
-            matched = match_joints(self._robot.kinematics, joints.names)
-        except RecordingError as error:
-            return Observation(State.NO_JOINTS, str(error), 0)
-        self._names = joints.names
-        if self._watch is None or matched != self._matched:
-            self._matched = matched
-            witness = OutlineWitness(
-                self._robot.kinematics,
-                self._robot.surface.without_links(matched.unknown_links),
-                self._camera,
-                self._calibrated.T_camera_base,
-                matched.recorded,
-                matched.assumed,
-                self._settings.window,
-            )
-            self._watch = Watch(witness, self._camera, self._settings)
-        return None
-
-    def _trouble_with_joints(self, joints: JointTrajectory, instant: int) -> Observation | None:
-        assert self._matched is not None
-        names = self._matched.recorded
-        start, end = joints.span(names)
-        after_s, before_s = (instant - end) / NS_PER_S, (start - instant) / NS_PER_S
-        if before_s > CLOCK_DIFFERENCE_S:
-            told = (
-                f"the images are stamped {before_s:.1f} s before the joint states: let camera and "
-                "robot use the same clock"
-            )
-            return Observation(State.OUT_OF_STEP, told, 0)
-        if after_s > self._settings.joint_timeout_s:
-            told = (
-                f"the newest joint state is {after_s:.1f} s older than the image: the joint states "
-                "have stopped, or camera and robot do not use the same clock"
-            )
-            return Observation(State.NO_JOINTS, told, 0)
-        gap_ns = round(self._settings.max_joint_gap_s * NS_PER_S)
-        _, valid = joints.at([instant], names, max_gap_ns=gap_ns)
-        if valid[0]:
-            self._covered_ns = instant
-            return None
-        if self._covered_ns is not None and self._last is not None:
-            waited_s = (instant - self._covered_ns) / NS_PER_S
-            if waited_s < self._settings.joint_timeout_s:
-                return self._last
-        told = (
-            "there are no joint states around the stamps of the images: they come too rarely, too "
-            "late, or with another clock"
+    def _begin(self, matched: MatchedJoints) -> Watch:
+        """Begin to watch, or begin anew because other joints are known than before."""
+        self._matched = matched
+        witness = OutlineWitness(
+            self._robot.kinematics,
+            self._robot.surface.without_links(matched.unknown_links),
+            self._camera,
+            self._calibrated.T_camera_base,
+            matched.recorded,
+            matched.assumed,
+            self._settings.window,
         )
-        return Observation(State.NO_JOINTS, told, 0)
+        return Watch(witness, self._camera, self._settings)
 
     def _positions(self, recorded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return (J,) positions of all of the robot's joints."""

@@ -89,10 +89,16 @@ class Evidence:
             return np.zeros(2)
         return self.outline.mean_shift_px
 
-    def hear_support(self, support: float) -> None:
-        """Take how well one image's outline is supported at the calibrated pose."""
+    def hear_support(self, support: float, *, in_motion: bool = True) -> None:
+        """Take how well one image's outline is supported at the displacement that is known of.
+
+        Args:
+            support: See `OutlineImage`.
+            in_motion: The robot stands elsewhere than before. One pose says nothing of what is
+                usual.
+        """
         self._supports.append(support)
-        if self._usual_support is not None and self.camera is State.OK:
+        if in_motion and self._usual_support is not None and self.camera is State.OK:
             # Whatever hides the robot must not become usual soon; less light may, in time.
             rate = USUAL_RATE if support > self._usual_support else 0.2 * USUAL_RATE
             self._usual_support += rate * (support - self._usual_support)

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,30 +18,25 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.quality.monitoring_edges import (
-    delayed_agreement,
-    shifted_agreement,
-    strongest_along_normal,
+from calib_all_ros.quality.monitoring_edges import delayed_agreement, shifted_agreement
+from calib_all_ros.quality.monitoring_match import (
+    edge_points,
+    in_view,
+    match_edges,
+    mean_agreement,
+    support_and_agreement,
 )
 from calib_all_ros.robot.kinematics import Kinematics
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.gauss_newton import Measurements, Parameters, step
-from calib_all_ros.solving.motion import NS_PER_S, RobotMotion
+from calib_all_ros.solving.gauss_newton import Parameters, step
+from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.outline import Outline, render_outline
 
 DETAIL_M = 0.005
-MAX_POINTS = 240
 MIN_POINTS = 40
 # Outline pixels whose displacement is searched, as a share of the image's width.
 REACH_SHARE = 0.1
-# An edge belongs to the outline when it is this close, working pixels.
-CLOSE_PX = 1.0
-# Displacements at which an outline meets edges by chance only, working pixels.
-ELSEWHERE_PX = 12.0 * np.array(
-    [[1, 0], [0, 1], [-1, 0], [0, -1], [0.7, 0.7], [-0.7, 0.7], [0.7, -0.7], [-0.7, -0.7]]
-)
-BORDER_PX = 2.0
 # The robot has moved when one in ten points of its surface is displaced by this, working pixels.
 MOTION_PX = 2.0
 MOTION_QUANTILE = 0.9
@@ -53,7 +47,9 @@ SNIPPET_REACH_NS = 320_000_000
 # Turns of the fit: how far edges are looked for, and the scale of the robust kernel, working px.
 TURNS = ((6.0, 3.0), (5.0, 2.0), (4.0, 1.5), (3.0, 1.0), (3.0, 1.0))
 FREE = Parameters(lag=True, mask_bias=False, lag_sigma_s=0.15)
-STOP_PX = 0.03
+STOP_PX = 0.1
+# Whether a gap of the joint states is too long has been judged before.
+_ANY_GAP_NS = 2**62
 
 
 @dataclass(frozen=True)
@@ -90,13 +86,9 @@ class OutlineFinding:
 
     Attributes:
         stamp_ns: Stamp of the newest of them.
-        sharpness: Height of the agreement's peak over its surroundings, in robust standard
-            deviations.
-        peak_px: (2,) displacement of that peak.
         estimate: The fitted pose and the lag beyond the calibrated one.
         shift_px: Root mean square displacement of the outline by the fitted pose.
         mean_shift_px: (2,) its mean displacement.
-        lag_shift_px: The same by the fitted lag.
         distance_m: Median distance of the outline from the camera.
         support: How much better the outline agrees with the edges at the fit than by chance.
         agreement: How well it agrees with them, 0 to 1.
@@ -104,12 +96,9 @@ class OutlineFinding:
     """
 
     stamp_ns: int
-    sharpness: float
-    peak_px: NDArray[np.float64]
     estimate: Estimate
     shift_px: float
     mean_shift_px: NDArray[np.float64]
-    lag_shift_px: float
     distance_m: float
     support: float
     agreement: float
@@ -173,11 +162,11 @@ class OutlineWitness:
         outline = render_outline(
             self._surface, self._motion([(stamp_ns, snippet)]), self._camera, self._calibrated
         )
-        index = _in_view(outline, self._camera)
+        index = in_view(outline, self._camera)
         if len(index) < MIN_POINTS:
             return None
-        pixels, normals = _edge_points(outline, index)
-        support, _ = _support(pixels + known_shift_px, normals, edges)
+        pixels, normals = edge_points(outline, index)
+        support, _ = support_and_agreement(pixels + known_shift_px, normals, edges)
         return OutlineImage(
             stamp_ns=stamp_ns,
             edges=edges,
@@ -186,7 +175,7 @@ class OutlineWitness:
             shifts=shifted_agreement(pixels, normals, edges, self.reach_px),
             lags=delayed_agreement(pixels, normals, outline.d_pixels_d_lag[index], edges, LAGS_S),
             support=support,
-            agreement=_agreement(pixels, normals, edges),
+            agreement=mean_agreement(pixels, normals, edges),
             snippet=snippet,
         )
 
@@ -194,7 +183,7 @@ class OutlineWitness:
     def peak_px(self) -> float:
         """How far from zero the images kept agree best."""
         shifts = np.mean([image.shifts for image in self.kept], axis=0)
-        return float(np.abs(_peak(shifts)[1]).max())
+        return float(np.abs(_peak(shifts)).max())
 
     def keep(self, image: OutlineImage) -> bool:
         """Keep an image if the robot stands elsewhere than in the last one kept."""
@@ -222,12 +211,10 @@ class OutlineWitness:
         motion = self._motion([(image.stamp_ns, image.snippet) for image in images])
         edges = np.stack([image.edges for image in images])
         shifts = np.mean([image.shifts for image in images], axis=0)
-        sharpness, peak = _peak(shifts)
-        start = self._start(images, shifts, peak)
-        estimate = start
+        estimate = self._start(images, shifts)
         for reach, kernel in TURNS:
             outline = render_outline(self._surface, motion, self._camera, estimate)
-            measured = _measure(outline, edges, self._camera, reach)
+            measured = match_edges(outline, edges, self._camera, reach)
             taken = step(estimate, outline, measured, self._camera, FREE, kernel)
             estimate = taken.estimate
             if taken.shift_px < STOP_PX:
@@ -235,25 +222,21 @@ class OutlineWitness:
         points = _joined(images)
         shift = self._displacement(points, estimate)
         after = render_outline(self._surface, motion, self._camera, estimate)
-        support, agreement = zip(
-            *(
-                _support(*_edge_points(after, _in_view(after, self._camera, number)), picture)
-                for number, picture in enumerate(edges)
-            ),
-            strict=True,
-        )
-        lag_shift = np.linalg.norm(after.d_pixels_d_lag, axis=1) * estimate.lag_s
+        matched = [
+            support_and_agreement(
+                *edge_points(after, in_view(after, self._camera, number)), picture
+            )
+            for number, picture in enumerate(edges)
+        ]
+        support, agreement = np.mean(matched, axis=0)
         return OutlineFinding(
             stamp_ns=images[-1].stamp_ns,
-            sharpness=sharpness,
-            peak_px=peak,
             estimate=estimate,
             shift_px=float(np.sqrt(np.nanmean((shift**2).sum(axis=1)))),
             mean_shift_px=np.nanmean(shift, axis=0),
-            lag_shift_px=float(np.sqrt(np.mean(lag_shift**2))),
             distance_m=float(np.median(points[:, 2])),
-            support=float(np.mean(support)),
-            agreement=float(np.mean(agreement)),
+            support=float(support),
+            agreement=float(agreement),
             agreement_before=float(np.mean([image.agreement for image in images])),
         )
 
@@ -262,16 +245,14 @@ class OutlineWitness:
         T = estimate.T_camera_base @ se3.invert(self._calibrated.T_camera_base)
         return self._camera.project(se3.transform(T, points)) - self._camera.project(points)
 
-    def _start(
-        self, images: list[OutlineImage], shifts: NDArray[np.floating], peak: NDArray[np.float64]
-    ) -> Estimate:
+    def _start(self, images: list[OutlineImage], shifts: NDArray[np.floating]) -> Estimate:
         """Return the better of a displaced and a late start."""
         lags = np.mean([image.lags for image in images], axis=0)
         if lags.max() > shifts.max():
             return Estimate(self._calibrated.T_camera_base, float(LAGS_S[int(np.argmax(lags))]))
         centre = np.median(_joined(images), axis=0)
         focal = np.diag(self._camera.K)[:2]
-        shift = np.append(peak / focal * centre[2], 0.0)
+        shift = np.append(_peak(shifts) / focal * centre[2], 0.0)
         return self._calibrated.moved(np.concatenate([np.zeros(3), shift]), centre)
 
     def _snippet(
@@ -280,7 +261,7 @@ class OutlineWitness:
         start, end = joints.span(self._names)
         offsets = np.arange(-SNIPPET_REACH_NS, SNIPPET_REACH_NS + 1, SNIPPET_STEP_NS)
         instants = np.unique(np.clip(stamp_ns + offsets, start, end))
-        rows, _ = joints.at(instants, self._names, max_gap_ns=10 * NS_PER_S)
+        rows, _ = joints.at(instants, self._names, max_gap_ns=_ANY_GAP_NS)
         return instants, rows
 
     def _motion(
@@ -295,67 +276,13 @@ class OutlineWitness:
         return RobotMotion(self._kinematics, joints, stamps, self._assumed)
 
 
-def _in_view(outline: Outline, camera: Camera, number: int = 0) -> NDArray[np.intp]:
-    """Return at most `MAX_POINTS` indices of outline points of one frame inside the image."""
-    begin, end = np.searchsorted(outline.frame, [number, number + 1])
-    u, v = outline.pixels[begin:end].T
-    border = np.minimum(np.minimum(u, v), np.minimum(camera.width - 1 - u, camera.height - 1 - v))
-    sloped = np.abs(outline.normals[begin:end]).sum(axis=1) > 0
-    index = begin + np.flatnonzero((border >= BORDER_PX) & sloped)
-    every = max(1, -(-len(index) // MAX_POINTS))
-    return np.asarray(index[::every])
-
-
-def _edge_points(
-    outline: Outline, index: NDArray[np.intp]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (M, 2) points on the true edge, which is outside of the outline pixels' centres."""
-    normals = outline.normals[index]
-    outside = 0.5 * np.abs(normals).max(axis=1, keepdims=True)
-    return outline.pixels[index] + outside * normals, normals
-
-
 def _joined(images: list[OutlineImage]) -> NDArray[np.float64]:
     """Return the (M, 3) compared points of all images in the optical frame."""
     return np.concatenate([image.outline.points[image.index] for image in images])
 
 
-def _measure(
-    outline: Outline, edges: NDArray[np.float32], camera: Camera, reach: float
-) -> Measurements:
-    parts = []
-    for number, picture in enumerate(edges):
-        index = _in_view(outline, camera, number)
-        pixels, normals = _edge_points(outline, index)
-        distance, agreement = strongest_along_normal(pixels, normals, picture, reach)
-        found = agreement > 0.0
-        parts.append(Measurements(index[found], normals[found], -distance[found], agreement[found]))
-    return reduce(Measurements.joined, parts)
-
-
-def _support(
-    pixels: NDArray[np.float64], normals: NDArray[np.float64], edges: NDArray[np.float32]
-) -> tuple[float, float]:
-    """Return how much better the outline agrees with the edges than by chance, and how well.
-
-    Chance is what it finds at displacements that are certainly wrong.
-    """
-    here = _agreement(pixels, normals, edges)
-    elsewhere = [_agreement(pixels + offset, normals, edges) for offset in ELSEWHERE_PX]
-    return here - float(np.mean(elsewhere)), here
-
-
-def _agreement(
-    pixels: NDArray[np.float64], normals: NDArray[np.float64], edges: NDArray[np.float32]
-) -> float:
-    return float(np.mean(strongest_along_normal(pixels, normals, edges, CLOSE_PX)[1]))
-
-
-def _peak(scores: NDArray[np.floating]) -> tuple[float, NDArray[np.float64]]:
-    """Return the height of the highest peak in robust deviations, and its displacement."""
+def _peak(scores: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return the (2,) displacement of the highest agreement."""
     row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
-    middle = float(np.median(scores))
-    spread = 1.4826 * float(np.median(np.abs(scores - middle))) + 1e-6
     reach = scores.shape[0] // 2
-    height = (float(scores[row, column]) - middle) / spread
-    return height, np.array([column - reach, row - reach], dtype=np.float64)
+    return np.array([column - reach, row - reach], dtype=np.float64)

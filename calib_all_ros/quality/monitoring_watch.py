@@ -109,7 +109,12 @@ class Watch:
         figures = {"brightness": float(image.mean())}
         if figures["brightness"] < TOO_DARK or figures["brightness"] > TOO_BRIGHT:
             cause = "dark" if figures["brightness"] < TOO_DARK else "bright"
-            return self._conclusion(State.UNSURE, cause, instant_ns, figures)
+            self._note_outline(figures)
+            # An alarm does not end because the light goes out.
+            moved = self._evidence.camera is State.MOVED
+            return self._conclusion(
+                State.MOVED if moved else State.UNSURE, cause, instant_ns, figures
+            )
         gradient = image_gradient(image)
         edges = self._edges.of(gradient)
         seen = self._outline.look(edges, instant_ns, joints, self._evidence.known_shift_px)
@@ -181,8 +186,9 @@ class Watch:
         self, seen: OutlineImage, gradient: NDArray[np.float32], instant_ns: int
     ) -> None:
         evidence, witness = self._evidence, self._outline
-        evidence.hear_support(seen.support)
-        if not witness.keep(seen):
+        in_motion = witness.keep(seen)
+        evidence.hear_support(seen.support, in_motion=in_motion)
+        if not in_motion:
             return
         self._moved_ns = instant_ns
         self._edges.learn(gradient)

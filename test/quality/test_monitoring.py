@@ -178,6 +178,14 @@ def test_darkness(watch: Any, calibration: Calibration) -> None:
     assert seen[-1].believed is State.OK
 
 
+def test_alarm_does_not_end_with_the_light(watch: Any, calibration: Calibration) -> None:
+    moved = turned(calibration, 2.0)
+    seen = watch(moved, lambda number, image: image // (1 if number < 12 else 60))
+    assert seen[11].state is State.MOVED
+    assert states(seen[12:]) == {State.MOVED}
+    assert seen[-1].sentence == seen[11].sentence
+
+
 @pytest.mark.parametrize("late_ms", [-120, 120])
 def test_images_out_of_step(watch: Any, calibration: Calibration, late_ms: int) -> None:
     seen = watch(calibration, late_ns=late_ms * 1_000_000)
@@ -290,9 +298,20 @@ def test_images_that_come_again_or_begin_anew(
     assert again.state is State.UNSURE and again.stamp_ns == first
 
 
-def test_no_images(calibration: Calibration, demo_robot: Robot) -> None:
-    seen = Monitor(calibration, demo_robot).without_images("no publisher on /image")
-    assert (seen.state, seen.sentence) == (State.NO_IMAGES, "no publisher on /image")
+def test_joint_states_that_come_back_after_a_long_while(
+    simulated: Any, simulated_motion: Any, watch: Any, calibration: Any
+) -> None:
+    """What is read around an image must not be asked of the gap before it."""
+    later, series = 20 * SECOND, {}
+    middle = int(simulated.image_stamps_ns[8])
+    for name in simulated_motion.joints.names:
+        times, values = simulated_motion.joints.series(name)
+        series[name] = (np.where(times < middle, times, times + later), values)
+    joints = JointTrajectory.from_series(series)
+    monitor_sees = watch(calibration, joints=joints)
+    assert monitor_sees[7].state is State.OK
+    assert monitor_sees[-1].state is State.NO_JOINTS
+    assert watch(calibration, joints=joints, late_ns=later)[-1].state is State.OK
 
 
 def test_silhouette_is_where_the_robot_is(

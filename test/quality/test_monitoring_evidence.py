@@ -31,12 +31,9 @@ def outline(
 ) -> OutlineFinding:
     return OutlineFinding(
         stamp_ns=stamp_ns,
-        sharpness=10.0,
-        peak_px=np.array([du, dv]),
         estimate=Estimate(np.eye(4), lag_ms / 1e3),
         shift_px=float(np.hypot(du, dv)),
         mean_shift_px=np.array([du, dv]),
-        lag_shift_px=0.0,
         distance_m=1.0,
         support=support,
         agreement=0.4,
@@ -213,6 +210,9 @@ def test_what_is_usual_follows_slowly(evidence: Evidence) -> None:
     in_place(evidence)
     for _ in range(20):
         evidence.hear_support(0.15)
+    assert evidence.visible_share < 0.6
+    for _ in range(1000):
+        evidence.hear_support(0.15, in_motion=False)
     assert evidence.visible_share < 0.6
     for _ in range(1000):
         evidence.hear_support(0.15)

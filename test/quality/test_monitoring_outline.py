@@ -84,7 +84,6 @@ def test_late_images(witness: Witness, shown: Any, late_ms: int) -> None:
     finding = judge.fit()
     assert 1e3 * finding.estimate.lag_s == pytest.approx(late_ms, abs=12)
     assert finding.shift_px < 1.5
-    assert finding.lag_shift_px > 1.0
     lags = np.mean([image.lags for image in judge.kept], axis=0)
     assert 1e3 * LAGS_S[lags.argmax()] == pytest.approx(late_ms, abs=40)
 
