@@ -172,12 +172,16 @@ class MonitorNode(Node):
         return self._checked[2]
 
     def _tell(self, found: Observation) -> None:
-        if found.state is self._state:
+        meaning = f"{found.state.value}, {found.believed.value}"
+        if meaning == self._meaning:
             return
-        self._state = found.state
+        self._meaning = meaning
         self._state_topic.publish(String(data=f"{found.state.value}: {found.sentence}"))
         self._log(found)
-        if found.state is State.MOVED and self._options.auto_recalibrate:
+        moved = State.MOVED in (found.state, found.believed)
+        if moved and self._options.auto_recalibrate and not self._asked:
+            # Once for each calibration: the camera stays moved until the next one is there.
+            self._asked = True
             self.executor.create_task(self._start_recorder)
 
     def _log(self, found: Observation) -> None:
