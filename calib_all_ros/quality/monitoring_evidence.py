@@ -23,6 +23,8 @@ CLEAR_SHARE = 0.4
 MIN_GAIN = 1.12
 # The alarm stays until the displacement is below this share of the limit.
 RELEASE_SHARE = 0.75
+# Edges of blurred images may be off by pixels: only so many times the limit counts then.
+BLURRED_FACTOR = 2.0
 # Two displacements are the same one when they differ by less than this: working pixels, or this
 # share of the larger.
 SAME_PX = 1.0
@@ -104,9 +106,9 @@ class Evidence:
             self._usual_support += rate * (support - self._usual_support)
             self._usual_support = max(self._usual_support, MIN_SUPPORT)
 
-    def hear_outline(self, finding: OutlineFinding) -> None:
-        """Take a fit to several images."""
-        reading = self.read(finding)
+    def hear_outline(self, finding: OutlineFinding, *, blurred: bool = False) -> None:
+        """Take a fit to several images, the last of which may be blurred."""
+        reading = self.read(finding, blurred=blurred)
         self._readings.append((reading, finding))
         confirmed = len(self._readings) == self._settings.confirmations and all(
             earlier == reading and self._same(other, finding) for earlier, other in self._readings
@@ -156,13 +158,15 @@ class Evidence:
         self.background_refuted = False
         self._shifts.clear()
 
-    def read(self, finding: OutlineFinding) -> Reading:
+    def read(self, finding: OutlineFinding, *, blurred: bool = False) -> Reading:
         """Return what a fit says by itself."""
         usual = self._usual_support or 0.0
         if finding.support < max(MIN_SUPPORT, CLEAR_SHARE * usual):
             return "unclear"
         better = finding.agreement > MIN_GAIN * finding.agreement_before
         limit_px = self._limit_px * (RELEASE_SHARE if self.camera is State.MOVED else 1.0)
+        if blurred and finding.shift_px < BLURRED_FACTOR * limit_px:
+            return "unclear"
         if finding.shift_px > limit_px:
             return "displaced" if better else "unclear"
         late = abs(1e3 * finding.estimate.lag_s) > self._settings.lag_limit_ms

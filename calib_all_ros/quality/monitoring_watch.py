@@ -93,6 +93,7 @@ class Watch:
         self._background_seen_ns: int | None = None
         self._hidden = False
         self._blur = BlurCheck()
+        self._blurred = False
         self._usual_recognised = 0.0
         self._usual_foreign = 0.0
 
@@ -119,10 +120,11 @@ class Watch:
         edges = self._edges.of(gradient)
         seen = self._outline.look(edges, instant_ns, joints, self._evidence.known_shift_px)
         self._look_at_background(image, seen, instant_ns, figures)
+        self._blurred = self._blur.is_blurred(image)
         if seen is not None:
             self._look_at_outline(seen, gradient, instant_ns)
         self._note_outline(figures)
-        state, cause = self._weigh(image, edges, seen, instant_ns, figures)
+        state, cause = self._weigh(edges, seen, instant_ns, figures)
         return self._conclusion(state, cause, instant_ns, figures)
 
     def _look_at_background(
@@ -198,7 +200,7 @@ class Watch:
         due = FIT_EVERY_IN_DOUBT if doubt else FIT_EVERY
         if kept == FIRST_FIT or (kept > FIRST_FIT and self._new_images >= due):
             self._new_images = 0
-            evidence.hear_outline(witness.fit())
+            evidence.hear_outline(witness.fit(), blurred=self._blurred)
 
     def _note_outline(self, figures: dict[str, float]) -> None:
         finding = self._evidence.outline
@@ -211,7 +213,6 @@ class Watch:
 
     def _weigh(
         self,
-        image: NDArray[np.uint8],
         edges: NDArray[np.float32],
         seen: OutlineImage | None,
         instant_ns: int,
@@ -219,7 +220,6 @@ class Watch:
     ) -> tuple[State, str]:
         believed = self._evidence.camera
         visible = self._evidence.visible_share
-        blurred = self._blur.is_blurred(image)
         foreign = seen is not None and self._is_foreign(edges, seen, figures)
         if believed in (State.MOVED, State.OUT_OF_STEP):
             return believed, ""
@@ -232,7 +232,7 @@ class Watch:
         self._hidden = visible is not None and visible < enough
         if visible is None or not self._hidden:
             return (State.OK, "") if believed is State.OK else (State.UNSURE, "start")
-        if blurred:
+        if self._blurred:
             return State.UNSURE, "blurred"
         if self._evidence.background_moves:
             # The next images will tell whether the camera was moved just now.

@@ -95,6 +95,16 @@ def test_unclear_fits_change_nothing(evidence: Evidence, finding: OutlineFinding
     assert evidence.camera is State.OK
 
 
+def test_blurred_images_need_a_larger_displacement(evidence: Evidence) -> None:
+    in_place(evidence)
+    for _ in range(3):
+        evidence.hear_outline(outline(1.5 * LIMIT_PX), blurred=True)
+    assert evidence.camera is State.OK
+    for _ in range(2):
+        evidence.hear_outline(outline(4.0 * LIMIT_PX), blurred=True)
+    assert evidence.camera is State.MOVED
+
+
 def test_alarm_ends_after_confirmation_and_well_below_the_limit(evidence: Evidence) -> None:
     for _ in range(2):
         evidence.hear_outline(outline(3.0))
