@@ -33,7 +33,7 @@ demo: $(VENV)/installed
 
 # Style, types and all tests, on two cores.
 test: $(VENV)/installed-test ros
-	$(BIN)/python -m pytest -n 2
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 # ROS 2 for the live nodes, so that `make test` can run them. Where it cannot be had (exit code 3),
 # the reason is printed and the tests that need it are skipped.
