@@ -61,9 +61,12 @@ def test_parameter_files_hold_the_defaults_and_nothing_else(node: str) -> None:
     (section,) = document.values()
     found = dict(flattened(section["ros__parameters"]))
     for field in fields_of(PARAMETERS[node]):
-        default = list(field.default) if isinstance(field.default, tuple) else field.default
-        # ROS cannot tell the type of an empty list.
-        assert found.pop(field.name) in ([default, [""]] if default == [] else [default])
+        default = field.default
+        if isinstance(default, tuple):
+            # ROS cannot tell the type of an empty list: one with an empty string stands for it.
+            default = list(default) or [""]
+        written = found.pop(field.name)
+        assert (written, type(written)) == (default, type(default)), field.name
     assert found == {}
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
@@ -25,20 +24,6 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
             flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
         )
     return found
-
-
-def test_parameter_file_holds_the_defaults(repository: Path) -> None:
-    document = yaml.safe_load((repository / "config" / "calibrator.yaml").read_text("utf-8"))
-    written = flat(document["/**"]["ros__parameters"])
-    # ROS cannot tell the type of an empty list: one with an empty string stands for it.
-    defaults = {
-        field.name: list(field.default) or [""]
-        if isinstance(field.default, tuple)
-        else field.default
-        for field in fields_of(CalibratorParameters)
-    }
-    assert written == defaults
-    assert all(type(written[name]) is type(value) for name, value in defaults.items())
 
 
 def test_every_setting_is_a_parameter() -> None:

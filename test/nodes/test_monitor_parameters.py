@@ -3,40 +3,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from calib_all_ros.nodes.monitor_parameters import MonitorParameterError, MonitorParameters
-from calib_all_ros.nodes.parameter_fields import fields_of
 from calib_all_ros.results.errors import ResultError
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as ROS names them."""
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        found |= (
-            flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-        )
-    return found
-
-
-def test_parameter_file_holds_the_defaults(repository: Path) -> None:
-    document = yaml.safe_load((repository / "config" / "monitor.yaml").read_text("utf-8"))
-    written = flat(document["/**"]["ros__parameters"])
-    # ROS cannot tell the type of an empty list: one with an empty string stands for it.
-    defaults = {
-        field.name: list(field.default) or [""]
-        if isinstance(field.default, tuple)
-        else field.default
-        for field in fields_of(MonitorParameters)
-    }
-    assert written == defaults
-    assert all(type(written[name]) is type(value) for name, value in defaults.items())
 
 
 def test_where_the_calibration_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
