@@ -19,6 +19,7 @@ from calib_all_ros.geometry.frame_tree import (
     edge_to_publish,
     frame_name,
 )
+from calib_all_ros.nodes.levelled_log import log
 from calib_all_ros.nodes.tf_topics import StaticEdges, TfListener
 from calib_all_ros.nodes.timing import steady_timer
 from calib_all_ros.results.paste import urdf_origin
@@ -171,7 +172,7 @@ class CalibrationBroadcaster:
         for name, camera in self._cameras.items():
             broadcast = self._chosen(name, camera)
             if broadcast.sentence != camera.broadcast.sentence:
-                self._log(broadcast)
+                log(self._node, broadcast.level, broadcast.sentence)
             camera.broadcast = broadcast
         self._send_changes()
 
@@ -234,16 +235,6 @@ class CalibrationBroadcaster:
 
     def _suspects(self) -> str:
         return f" (nodes that publish transforms: {', '.join(self._listener.publishers)})"
-
-    def _log(self, broadcast: Broadcast) -> None:
-        log = self._node.get_logger()
-        # A line each: rclpy takes it for a mistake when the severity of one line changes.
-        if broadcast.level == "ok":
-            log.info(broadcast.sentence)
-        elif broadcast.level == "warn":
-            log.warning(broadcast.sentence)
-        else:
-            log.error(broadcast.sentence)
 
     def _published(self) -> list[tuple[str, StaticTransform]]:
         return [

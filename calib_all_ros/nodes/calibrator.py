@@ -16,7 +16,15 @@ from calib_all_ros.nodes.calibrator_acceptance import AcceptedResult
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
 from calib_all_ros.nodes.calibrator_status import CalibratorStatus
 from calib_all_ros.nodes.calibrator_views import ResultViews
-from calib_all_ros.nodes.executable import BAD_INPUT, INTERNAL_ERROR, Finished, run
+from calib_all_ros.nodes.executable import (
+    BAD_INPUT,
+    INTERNAL_ERROR,
+    INTERRUPTED,
+    REJECTED,
+    Finished,
+    run,
+)
+from calib_all_ros.nodes.levelled_log import log
 from calib_all_ros.nodes.mark_clicks import MarkClicks
 from calib_all_ros.nodes.parameters import declare
 from calib_all_ros.nodes.recorder_client import RecorderClient
@@ -33,8 +41,6 @@ from calib_all_ros.nodes.worker_process import (
 from calib_all_ros.pictures.output_folder import OVERLAYS
 from calib_all_ros.results.calibration import Calibration
 
-REJECTED = 3
-INTERRUPTED = 130
 _LISTEN_EVERY_S = 0.1
 _PATIENCE_S = 5.0
 _DELIVERY = Duration(seconds=2)
@@ -161,11 +167,7 @@ class CalibratorNode(Node):
 
     def _on_message(self, message: Message) -> None:
         if isinstance(message, LogLine):
-            # One line each: rclpy refuses a second severity on the same line.
-            if message.level >= logging.WARNING:
-                self.get_logger().warning(message.text)
-            else:
-                self.get_logger().info(message.text)
+            log(self, "warn" if message.level >= logging.WARNING else "ok", message.text)
         elif isinstance(message, Progress):
             if not isinstance(self._job, Solve):
                 return

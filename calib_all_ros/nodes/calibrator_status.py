@@ -13,6 +13,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from calib_all_ros.geometry import se3
+from calib_all_ros.nodes import levelled_log
 from calib_all_ros.nodes.messages import LATCHED, diagnostic
 from calib_all_ros.nodes.timing import steady_timer
 from calib_all_ros.results.calibration import Calibration
@@ -56,14 +57,7 @@ class CalibratorStatus:
         self._status.publish(String(data=sentence))
         self._diagnose()
         if log:
-            logger = self._node.get_logger()
-            # One line each: rclpy refuses a second severity on the same line.
-            if level == "error":
-                logger.error(sentence)
-            elif level == "warn":
-                logger.warning(sentence)
-            else:
-                logger.info(sentence)
+            levelled_log.log(self._node, level, sentence)
 
     def judge(self, calibration: Calibration, **more: object) -> None:
         """Publish the verdict on a result."""

@@ -18,8 +18,10 @@ from rclpy.signals import SignalHandlerOptions
 
 from calib_all_ros.errors import CalibAllError
 
-BAD_INPUT = 2
 INTERNAL_ERROR = 1
+BAD_INPUT = 2
+REJECTED = 3
+INTERRUPTED = 130
 # A signal is noticed after that long, when no message wakes the executor.
 _LONGEST_WAIT_S = 0.2
 

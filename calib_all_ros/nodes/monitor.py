@@ -18,6 +18,7 @@ from std_srvs.srv import Trigger
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.nodes.executable import run
+from calib_all_ros.nodes.levelled_log import log
 from calib_all_ros.nodes.messages import LATCHED, diagnostic, image_message
 from calib_all_ros.nodes.monitor_inputs import MonitorInputs
 from calib_all_ros.nodes.monitor_parameters import MonitorParameters
@@ -190,13 +191,7 @@ class MonitorNode(Node):
         if now - when < _REPEAT_LOG_S and before == self._meaning:
             return
         self._logged = (self._meaning, now)
-        # One line each: rclpy refuses a second severity on the same line.
-        if _level(found) == "ok":
-            self.get_logger().info(found.sentence)
-        elif _level(found) == "error":
-            self.get_logger().error(found.sentence)
-        else:
-            self.get_logger().warning(found.sentence)
+        log(self, _level(found), found.sentence)
 
     def _diagnose(self) -> None:
         if self._options.follow and _written_at(self._path) > self._read_at:

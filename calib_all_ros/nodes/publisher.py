@@ -15,7 +15,7 @@ from std_srvs.srv import Trigger
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.frame_tree import StaticTransform
 from calib_all_ros.nodes.broadcaster import CalibrationBroadcaster
-from calib_all_ros.nodes.executable import Finished, run
+from calib_all_ros.nodes.executable import REJECTED, Finished, run
 from calib_all_ros.nodes.messages import diagnostic
 from calib_all_ros.nodes.parameters import declare
 from calib_all_ros.nodes.publisher_parameters import PublisherParameters
@@ -24,7 +24,6 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.errors import ResultError
 from calib_all_ros.results.store import ResultStore
 
-REJECTED = 3
 _LOOK_EVERY_S = 1.0
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
@@ -19,17 +18,8 @@ from calib_all_ros.nodes.subscriptions import (
     ImageSubscription,
     MatchedSubscription,
 )
+from calib_all_ros.nodes.tf_topics import HEAR_STATIC, TF_STATIC
 from calib_all_ros.recording.bag_storage import STRING, TF_MESSAGE
-
-# Absolute as in tf2; robots with a namespace remap it.
-_TF_STATIC = "/tf_static"
-# Every publisher of static transforms keeps its last message for those who come later.
-_HEAR_STATIC = QoSProfile(
-    history=HistoryPolicy.KEEP_LAST,
-    depth=100,
-    reliability=ReliabilityPolicy.RELIABLE,
-    durability=DurabilityPolicy.TRANSIENT_LOCAL,
-)
 
 
 class RecorderSources:
@@ -67,12 +57,12 @@ class RecorderSources:
             self._description = self._subscribe(
                 parameters.robot_description_topic, {STRING: String}, 1, latched=True
             )
-        tf_static = str(node.resolve_topic_name(_TF_STATIC))
+        tf_static = str(node.resolve_topic_name(TF_STATIC))
         self._statics = node.create_subscription(
             TFMessage,
             tf_static,
             lambda data: self._hear(tf_static, TF_MESSAGE, data, latched=True),
-            _HEAR_STATIC,
+            HEAR_STATIC,
             raw=True,
         )
 

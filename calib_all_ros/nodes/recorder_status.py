@@ -11,6 +11,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 
 from calib_all_ros.collection.finding import Finding
+from calib_all_ros.nodes import levelled_log
 from calib_all_ros.nodes.messages import LATCHED, diagnostic
 
 _REPEAT_LOG_S = 5.0
@@ -67,14 +68,7 @@ class RecorderStatus:
         if before and now - when < _REPEAT_LOG_S:
             return
         self._logged[topic] = (sentence, now)
-        logger = self._node.get_logger()
-        # One line each: rclpy refuses a second severity on the same line.
-        if level == "error":
-            logger.error(sentence)
-        elif level == "warn":
-            logger.warning(sentence)
-        else:
-            logger.info(sentence)
+        levelled_log.log(self._node, _LOGGED_AS[level], sentence)
 
     def _say(self, sentence: str) -> None:
         if sentence != self._said:

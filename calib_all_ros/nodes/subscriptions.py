@@ -16,6 +16,7 @@ from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPo
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 
 from calib_all_ros.nodes.timing import steady_timer
+from calib_all_ros.recording.bag_topics import camera_info_beside, image_base
 
 OnMessage = Callable[[str, bytes], None]
 
@@ -271,7 +272,7 @@ class ImageSubscription:
         """Return the only camera, unless others may still be about to be discovered."""
         found = self._candidates()
         # A raw topic and what image transport makes of it are one camera.
-        cameras = {name.removesuffix(_COMPRESSED): name for name in sorted(found, reverse=True)}
+        cameras = {image_base(name): name for name in sorted(found, reverse=True)}
         only = next(iter(cameras.values())) if len(cameras) == 1 else None
         now = time.monotonic()
         if only != self._only_since[0]:
@@ -282,12 +283,6 @@ class ImageSubscription:
         found = topics_of(self._node, IMAGES)
         inside = self._node.get_namespace().rstrip("/") + "/"
         return [name for name in found if name.startswith(inside)] or found
-
-
-def camera_info_beside(image_topic: str) -> str:
-    """Return the camera_info topic that goes with an image topic: in the same namespace."""
-    folder, _, _ = image_topic.removesuffix(_COMPRESSED).rpartition("/")
-    return f"{folder}/camera_info"
 
 
 def topics_of(node: Node, kinds: Mapping[str, type]) -> list[str]:

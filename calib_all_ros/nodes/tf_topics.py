@@ -24,7 +24,8 @@ from calib_all_ros.nodes.messages import LATCHED, transform_message
 TF = "/tf"
 TF_STATIC = "/tf_static"
 
-_HEAR_STATIC = QoSProfile(
+# Every publisher of static transforms keeps its last message for those who come later.
+HEAR_STATIC = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=100,
     reliability=ReliabilityPolicy.RELIABLE,
@@ -147,7 +148,7 @@ class TfListener:
         self._static.clear()
         self.version += 1
         self._static_subscription = self._node.create_subscription(
-            TFMessage, TF_STATIC, self._on_static, _HEAR_STATIC
+            TFMessage, TF_STATIC, self._on_static, HEAR_STATIC
         )
 
     def _on_static(self, message: Any) -> None:

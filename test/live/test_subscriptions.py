@@ -20,8 +20,8 @@ from calib_all_ros.nodes.subscriptions import (
     JOINT_STATES,
     ImageSubscription,
     MatchedSubscription,
-    camera_info_beside,
 )
+from calib_all_ros.recording.bag_topics import camera_info_beside
 
 RELIABLE = QoSProfile(depth=5, reliability=ReliabilityPolicy.RELIABLE)
 BEST_EFFORT = QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
