@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 
 from calib_all_ros import __version__
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.quality.jackknife import PoseUncertainty, pose_uncertainty
-from calib_all_ros.quality.verdict import judge
+from calib_all_ros.quality.diagnosis import Diagnosis, diagnose
+from calib_all_ros.quality.verdict import verdict_of
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Covariance, FrameQuality, Provenance, RobotRecord
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
+from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.evidence import Evidence
 from calib_all_ros.solving.image_route import solve_from_images
 from calib_all_ros.solving.mark_route import Mark, MarkOutcome, check_mark, start_from_mark
@@ -60,7 +61,7 @@ class _Parts:
     observations: Observations
     result: RouteResult
     mark: MarkOutcome | None
-    uncertainty: PoseUncertainty | None
+    diagnosis: Diagnosis
 
     @property
     def frame_numbers(self) -> NDArray[np.intp]:
@@ -129,10 +130,8 @@ def calibrate_with_evidence(
     result = solve(observations, settings, starts, stages)
     logger.info("the %s gave the better start", result.start.source)
     stages("verdict", 0.0)
-    uncertainty = None
-    if result.system is not None:
-        uncertainty = pose_uncertainty(result.system, result.estimate.T_camera_base)
-    parts = _Parts(observations, result, outcome, uncertainty)
+    diagnosis = diagnose(observations, result, settings, outcome)
+    parts = _Parts(observations, result, outcome, diagnosis)
     calibration = _assemble(recording, robot, mark, settings, parts, stages)
     logger.info("verdict: %s", calibration.verdict.status)
     for reason in calibration.verdict.reasons:
@@ -142,6 +141,8 @@ def calibrate_with_evidence(
         result.masks,
         None if outcome is None else outcome.track,
         "" if outcome is None else outcome.summary,
+        result.timing,
+        result.trace,
     )
     return calibration, evidence
 
@@ -154,24 +155,22 @@ def _assemble(
     parts: _Parts,
     stages: _Stages,
 ) -> Calibration:
-    result, uncertainty = parts.result, parts.uncertainty
+    result, uncertainty = parts.result, parts.diagnosis.uncertainty
     estimate = result.estimate
     if not np.isfinite(estimate.T_camera_base).all():
         raise CalibAllError(
             f"the solve on {recording.source} diverged: the images do not show this robot moving"
         )
-    verdict = judge(result, parts.frame_numbers, uncertainty, parts.observations.warnings)
+    verdict = verdict_of(parts.diagnosis.findings, parts.observations.warnings)
     quality = {
         "iou_median": float(np.median(result.iou[result.used])),
         "iou_worst": float(np.min(result.iou[result.used])),
         **result.quality,
+        **parts.diagnosis.quality,
     }
     contour_px = result.contour_px[result.used & np.isfinite(result.contour_px)]
     if len(contour_px):
         quality["contour_median_px"] = float(np.median(contour_px))
-    if uncertainty is not None:
-        quality["leave_one_out_position_mm"] = uncertainty.position_mm
-        quality["leave_one_out_rotation_deg"] = uncertainty.rotation_deg
     refinement = settings.refinement
     mark_used = parts.mark is not None and parts.mark.start is not None
     stages("done", 1.0)
@@ -202,11 +201,19 @@ def _assemble(
         mask_bias_px=estimate.mask_bias_px if refinement.mask_bias else None,
         point_offset_m=parts.mark.point_in_link if mark_used and parts.mark else None,
         focal_scale=estimate.focal_scale if refinement.focal_scale else None,
+        joint_offsets=_joint_offsets(estimate, robot),
         stages={
             "coarse": result.start.T_camera_base,
             "refined": estimate.T_camera_base,
         },
     )
+
+
+def _joint_offsets(estimate: Estimate, robot: Robot) -> dict[str, float] | None:
+    if estimate.joint_offsets is None:
+        return None
+    names = robot.kinematics.joint_names
+    return {name: float(offset) for name, offset in zip(names, estimate.joint_offsets, strict=True)}
 
 
 def _frame_table(parts: _Parts) -> tuple[FrameQuality, ...]:

@@ -74,11 +74,14 @@ class RefinementSettings:
         lag: A common time lag of the images.
         mask_bias: By how much observed outlines are too fat.
         focal_scale: A common factor on the focal lengths; only when the intrinsics are in doubt.
+        joint_offsets: By how much each joint's zero position is off, expected within 0.2 degrees;
+            only when the clocks are known to be right, for it takes up what lags leave.
     """
 
     lag: bool = True
     mask_bias: bool = True
     focal_scale: bool = False
+    joint_offsets: bool = False
 
 
 @dataclass(frozen=True)

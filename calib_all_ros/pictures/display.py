@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.pictures.estimates import estimate_of
 from calib_all_ros.pictures.overlay import AFTER, before_after, draw_outline
 from calib_all_ros.pictures.raw_silhouette import raw_silhouette
 from calib_all_ros.pictures.results import LARGEST_WIDTH_PX, Scene, frame_overlay
@@ -17,11 +18,10 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.display import Display
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.robot.errors import RobotError
-from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.evidence import Evidence
 from calib_all_ros.solving.mark_route import MarkTrack
 from calib_all_ros.solving.motion import RobotMotion
-from calib_all_ros.solving.observations import make_view, match_joints
+from calib_all_ros.solving.observations import View, make_view, match_joints
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -56,11 +56,10 @@ def make_display(
         RobotError: There is no such link.
     """
     scene = Scene.of(calibration, recording, robot)
-    row = _best_row(calibration)
+    row = best_row(calibration)
     frame = calibration.frames[row]
     raw = recording.images[frame.index]
-    estimate = Estimate(calibration.T_camera_base, focal_scale=calibration.focal_scale or 1.0)
-    camera = estimate.camera(recording.camera)
+    camera = scene.estimate.camera(recording.camera)
     full = make_view(recording.camera, LARGEST_WIDTH_PX)
     view = evidence.view
     outline = scene.masks(row, view.camera, [calibration.T_camera_base])[0]
@@ -87,7 +86,31 @@ def make_display(
     )
 
 
-def _best_row(calibration: Calibration) -> int:
+def expected_mark(
+    calibration: Calibration,
+    view: View,
+    track: MarkTrack,
+    recording: Recording,
+    robot: Robot,
+) -> Points | None:
+    """Return (T, 2) where the final pose puts a mark in the images of ``view``.
+
+    Returns:
+        None where the mark was seen from one side only: its distance is not known then.
+    """
+    motion = _motion(recording, robot, track.frames)
+    link = robot.kinematics.link_names.index(track.mark.link)
+    estimate = estimate_of(calibration, robot.kinematics)
+    T_camera_link = calibration.T_camera_base @ estimate.link_poses(motion)[:, link]
+    camera = estimate.camera(view.camera)
+    seen = track.seen
+    point = _point_on_link(T_camera_link[seen], camera.rays(track.pixels[seen]))
+    if point is None:
+        return None
+    return camera.project(se3.transform(T_camera_link, point[None])[:, 0])
+
+
+def best_row(calibration: Calibration) -> int:
     """Return the used frame that agrees best; any frame counts where none was used."""
     frames = calibration.frames
     rows = [row for row, frame in enumerate(frames) if frame.used] or list(range(len(frames)))
@@ -110,22 +133,11 @@ def _track(
     recording: Recording,
     robot: Robot,
 ) -> Image:
-    motion = _motion(recording, robot, track.frames)
-    link = robot.kinematics.link_names.index(track.mark.link)
-    T_camera_link = calibration.T_camera_base @ motion.link_poses(_lag_s(calibration))[:, link]
-    camera = Estimate(calibration.T_camera_base, focal_scale=calibration.focal_scale or 1.0).camera(
-        evidence.view.camera
-    )
-    seen = track.seen
-    point = _point_on_link(T_camera_link[seen], camera.rays(track.pixels[seen]))
-    expected = None
-    if point is not None:
-        expected = camera.project(se3.transform(T_camera_link, point[None])[:, 0])
     return draw_track(
         evidence.view.image(recording.images[track.mark.frame]),
         track.pixels,
         int(np.searchsorted(track.frames, track.mark.frame)),
-        expected,
+        expected_mark(calibration, evidence.view, track, recording, robot),
         f"mark on {track.mark.link}, image {track.mark.frame}: {evidence.mark_summary}",
     )
 
@@ -167,7 +179,8 @@ def _path(calibration: Calibration, recording: Recording, robot: Robot, link: st
         raise RobotError(f"no link '{link}' in the robot description; it has: {', '.join(names)}")
     step = -(-len(recording) // _MOST_PATH_POINTS)
     motion = _motion(recording, robot, np.arange(0, len(recording), step))
-    return np.asarray(motion.link_poses(_lag_s(calibration))[:, names.index(link), :3, 3])
+    estimate = estimate_of(calibration, robot.kinematics)
+    return np.asarray(estimate.link_poses(motion)[:, names.index(link), :3, 3])
 
 
 def _tip(recording: Recording, robot: Robot) -> str:
@@ -181,7 +194,3 @@ def _motion(recording: Recording, robot: Robot, frames: NDArray[np.intp]) -> Rob
     matched = match_joints(robot.kinematics, tuple(recording.joints.names))
     stamps_ns = recording.image_stamps_ns[frames]
     return RobotMotion(robot.kinematics, recording.joints, stamps_ns, matched.assumed)
-
-
-def _lag_s(calibration: Calibration) -> float:
-    return (calibration.lag_ms or 0.0) / 1e3

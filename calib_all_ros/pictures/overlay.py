@@ -38,7 +38,7 @@ def draw_outline(
     """
     drawn: Image = image.copy()
     corner = np.array(mask.shape[::-1]) - 1.0
-    for line in _boundaries(mask):
+    for line in outline_lines(mask):
         # Where the robot leaves the image its outline runs along the image's border.
         line = np.clip(line, 0.0, corner)
         pieces = _dashes(line) if dashed else [line]
@@ -77,8 +77,8 @@ def before_after(
     return with_caption(drawn, caption, legend)
 
 
-def _boundaries(mask: Mask) -> list[NDArray[np.float64]]:
-    """Return closed lines (N, 2) between the mask's pixels and their neighbours.
+def outline_lines(mask: Mask) -> list[NDArray[np.float64]]:
+    """Return closed lines (N, 2) of pixels between a mask (H, W) and what surrounds it, smooth.
 
     A contour runs through the centres of the mask's outermost pixels; of the enlarged mask these
     lie close to its edge.

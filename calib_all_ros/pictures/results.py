@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.pictures.caption import LegendEntry, with_caption
 from calib_all_ros.pictures.contact_sheet import contact_sheet
+from calib_all_ros.pictures.estimates import estimate_of
 from calib_all_ros.pictures.image_file import save_png
 from calib_all_ros.pictures.overlay import AFTER, BEFORE, TARGET, Colour, draw_outline
 from calib_all_ros.recording.recording import Recording
@@ -80,7 +81,7 @@ def write_pictures(
             file cannot be written.
         RecordingError: The recording's joints are not the robot's.
     """
-    _check(calibration, recording, robot)
+    check_inputs(calibration, recording, robot)
     scene = Scene.of(calibration, recording, robot)
     full = make_view(recording.camera, LARGEST_WIDTH_PX)
     small = _narrowed(full, _TILE_WIDTH_PX)
@@ -109,12 +110,14 @@ class Scene:
         recording: The images and masks.
         surface: The robot less the links whose joints were not recorded.
         T_base_link: (N, L, 4, 4) at the calibration's frames.
+        estimate: What the calibration estimated.
     """
 
     calibration: Calibration
     recording: Recording
     surface: RobotSurface
     T_base_link: NDArray[np.float64]
+    estimate: Estimate
 
     @classmethod
     def of(cls, calibration: Calibration, recording: Recording, robot: Robot) -> Scene:
@@ -128,20 +131,23 @@ class Scene:
             matched.assumed,
         )
         surface = robot.surface.without_links(matched.unknown_links)
-        lag_s = (calibration.lag_ms or 0.0) / 1e3
-        return cls(calibration, recording, surface, motion.link_poses(lag_s))
+        estimate = estimate_of(calibration, robot.kinematics)
+        return cls(calibration, recording, surface, estimate.link_poses(motion), estimate)
 
     def masks(
         self, row: int, camera: Camera, poses: Sequence[NDArray[np.float64]]
     ) -> NDArray[np.bool_]:
         """Return (P, H, W) silhouettes in frame ``row`` for P poses (4, 4) ``T_camera_base``."""
-        focal_scale = self.calibration.focal_scale or 1.0
-        estimate = Estimate(self.calibration.T_camera_base, focal_scale=focal_scale)
         T_camera_link = np.stack([pose @ self.T_base_link[row] for pose in poses])
-        return silhouettes(self.surface, T_camera_link, estimate.camera(camera))
+        return silhouettes(self.surface, T_camera_link, self.estimate.camera(camera))
 
 
-def _check(calibration: Calibration, recording: Recording, robot: Robot) -> None:
+def check_inputs(calibration: Calibration, recording: Recording, robot: Robot) -> None:
+    """Make sure that a calibration can be drawn on the images of a recording.
+
+    Raises:
+        ResultError: The calibration is of another recording or base frame, or has no frames.
+    """
     if not calibration.frames:
         raise ResultError("the calibration lists no frames, so there is nothing to draw on")
     for frame in calibration.frames:

@@ -111,7 +111,7 @@ class BackgroundWitness:
         self._before = _STILL if motion is None else motion
         self._last = _STILL
         self._reference = image
-        self._corners = _corners(image, ~covered)
+        self._corners = spread_corners(image, ~covered)
         self._patches = _patches(image, self._corners)
         self._trust = np.zeros(len(self._corners), np.int64)
 
@@ -187,7 +187,7 @@ class BackgroundWitness:
         shape: tuple[int, ...],
     ) -> BackgroundFinding:
         """Return the common motion of recognised corners, if there is one."""
-        motion, coherent = _common_motion(start, found)
+        motion, coherent = common_motion(start, found)
         share = float(np.mean(coherent))
         cells = len(np.unique(_cell(start[coherent], shape)))
         if motion is None or share < MIN_COHERENT or cells < MIN_CELLS:
@@ -216,7 +216,12 @@ def flattened(image: NDArray[np.uint8]) -> Grey:
 
     The logarithm of the brightness, less its local mean, over its local standard deviation.
     """
-    grey = cv2.LUT(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), _LOGARITHM)
+    return flattened_grey(np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), dtype=np.uint8))
+
+
+def flattened_grey(image: Grey) -> Grey:
+    """Return an (H, W) image of grey values flattened as by `flattened`."""
+    grey = cv2.LUT(image, _LOGARITHM)
     grey = cv2.GaussianBlur(grey, (0, 0), NOISE_BLUR_PX)
     size = 2 * round(0.5 * LOCAL_SHARE * image.shape[1]) + 1
     mean = cv2.blur(grey, (size, size))
@@ -225,7 +230,7 @@ def flattened(image: NDArray[np.uint8]) -> Grey:
     return np.asarray(np.clip(128.0 + 48.0 * local, 0, 255), dtype=np.uint8)
 
 
-def _corners(image: Grey, free: NDArray[np.bool_]) -> NDArray[np.float32]:
+def spread_corners(image: Grey, free: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Return (N, 2) corners, spread evenly over the image."""
     height, width = image.shape
     margin = PATCH_PX // 2 + 2
@@ -274,7 +279,7 @@ def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> NDA
     return np.asarray((a * b).sum(axis=(1, 2)) / np.maximum(norm, 1e-6))
 
 
-def _common_motion(
+def common_motion(
     start: NDArray[np.float32], found: NDArray[np.float32]
 ) -> tuple[Affine | None, NDArray[np.bool_]]:
     """Return the affine motion that most corners share, and which do."""

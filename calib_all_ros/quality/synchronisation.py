@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.mask_measurements import outline_share, prepare_targets
 from calib_all_ros.solving.outline import render_outline
+from calib_all_ros.solving.route import LagCurve
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
 
 NS_PER_S = 1e9
@@ -26,8 +28,8 @@ TOLERANCE_PX = 1.0
 FITTING_SHARE = 0.8
 # A lag explains an image when it wins this much more of the outline, and this share of the best
 # image's in all: a bad mask gains a little at some lag or other.
-EXPLAINED_GAIN = 0.15
-EXPLAINED_SHARE = 0.6
+EXPLAINED_GAIN = 0.12
+EXPLAINED_SHARE = 0.5
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,7 @@ class FrameTiming:
         best_lag_s: (N,) that lag, relative to the common one.
         fits: (N,) images that agree with the joint states as well as the best ones.
         late: (N,) images that do not, but would with a lag of their own.
+        curve: Mean agreement over the lag common to all images.
     """
 
     agreement: NDArray[np.float64]
@@ -47,6 +50,7 @@ class FrameTiming:
     best_lag_s: NDArray[np.float64]
     fits: NDArray[np.bool_]
     late: NDArray[np.bool_]
+    curve: LagCurve
 
 
 def examine_timing(problem: SilhouetteProblem, estimate: Estimate) -> FrameTiming:
@@ -60,19 +64,36 @@ def examine_timing(problem: SilhouetteProblem, estimate: Estimate) -> FrameTimin
     targets = prepare_targets(problem.masks, scale, problem.ignore)
     camera = problem.camera.scaled(scale)
     surface = problem.surface.simplified(0.005)
-    stamps = problem.motion.stamps_ns
-    interval = float(np.median(np.diff(stamps))) / NS_PER_S if len(stamps) > 1 else 0.0
+
+    def shares_at(estimate: Estimate) -> NDArray[np.float64]:
+        outline = render_outline(surface, problem.motion, camera, estimate)
+        bias_px = estimate.biases_px() * scale
+        return outline_share(outline, targets, bias_px, TOLERANCE_PX)
+
+    return compare_lags(estimate, problem.motion.stamps_ns, shares_at)
+
+
+def compare_lags(
+    estimate: Estimate,
+    stamps_ns: NDArray[np.int64],
+    shares_at: Callable[[Estimate], NDArray[np.float64]],
+) -> FrameTiming:
+    """Compare images with the robot at other instants than their own.
+
+    Args:
+        estimate: The pose, and the common lag.
+        stamps_ns: (N,) stamps of the images.
+        shares_at: Returns for an estimate with lags the (N,) share of each outline that agrees
+            with its image.
+    """
+    interval = float(np.median(np.diff(stamps_ns))) / NS_PER_S if len(stamps_ns) > 1 else 0.0
     reach = max(MAX_INTERVALS * interval, MIN_RANGE_S)
     # Intervals of seconds are key frames, of which nothing finer can be said.
     reach = min(reach, 3.0)
     lags = np.linspace(-reach, reach, LAG_STEPS)
     shares = []
     for lag in lags:
-        own = np.full(len(stamps), lag)
-        shifted = Estimate(estimate.T_camera_base, estimate.lag_s, own, 0.0, estimate.focal_scale)
-        outline = render_outline(surface, problem.motion, camera, shifted)
-        bias_px = estimate.mask_bias_px * scale
-        shares.append(outline_share(outline, targets, bias_px, TOLERANCE_PX))
+        shares.append(shares_at(replace(estimate, frame_lags_s=np.full(len(stamps_ns), lag))))
     table = np.nan_to_num(np.stack(shares, axis=1))
     agreement = table[:, LAG_STEPS // 2]
     best = table.argmax(axis=1)
@@ -81,4 +102,5 @@ def examine_timing(problem: SilhouetteProblem, estimate: Estimate) -> FrameTimin
     fits = agreement >= FITTING_SHARE * most
     gains = best_agreement - agreement > EXPLAINED_GAIN
     late = ~fits & gains & (best_agreement >= EXPLAINED_SHARE * most)
-    return FrameTiming(agreement, best_agreement, lags[best], fits, late)
+    curve = LagCurve(estimate.lag_s + lags, table.mean(axis=0))
+    return FrameTiming(agreement, best_agreement, lags[best], fits, late, curve)

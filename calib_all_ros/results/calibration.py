@@ -64,6 +64,8 @@ class Calibration:
         mask_bias_px: how much too fat the masks were, None if not estimated.
         point_offset_m: (3,) the mark in the frame of ``robot.eef_link``, None without a mark.
         focal_scale: factor on the focal length, None if not estimated.
+        joint_offsets: what to add to the recorded position of each joint, by its name, radians or
+            metres; None if not estimated.
         stages: (4, 4) ``T_camera_base`` after each stage, by its name, e.g. "coarse".
     """
 
@@ -80,6 +82,7 @@ class Calibration:
     mask_bias_px: float | None = None
     point_offset_m: Array | None = None
     focal_scale: float | None = None
+    joint_offsets: dict[str, float] | None = None
     stages: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -183,6 +186,7 @@ class Calibration:
             "mask_bias_px": self.mask_bias_px,
             "point_offset_m": self.point_offset_m,
             "focal_scale": self.focal_scale,
+            "joint_offsets": self.joint_offsets,
             "stages": {name: {"T_camera_base": T} for name, T in self.stages.items()},
             "notes": self.notes,
             "provenance": self.provenance,
@@ -221,6 +225,8 @@ class Calibration:
             mask_bias_px=_number_or_none(document["mask_bias_px"]),
             point_offset_m=None if offset is None else _array(offset),
             focal_scale=_number_or_none(document["focal_scale"]),
+            # Results of before joints' offsets were estimated do not have them.
+            joint_offsets=_numbers_or_none(document.get("joint_offsets")),
             stages={
                 str(name): _array(stage["T_camera_base"])
                 for name, stage in document["stages"].items()
@@ -255,6 +261,10 @@ def _array(value: Any) -> Array:
 
 def _number_or_none(value: Any) -> float | None:
     return None if value is None else float(value)
+
+
+def _numbers_or_none(values: Any) -> dict[str, float] | None:
+    return None if values is None else {str(name): float(v) for name, v in values.items()}
 
 
 def _rigid(matrix: NDArray[np.floating], what: str) -> Array:

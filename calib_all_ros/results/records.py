@@ -12,6 +12,52 @@ from numpy.typing import NDArray
 from calib_all_ros.results.errors import ResultError
 
 Status = Literal["accepted", "warning", "rejected"]
+Severity = Literal["rejected", "warning", "note"]
+Cause = Literal[
+    "images_late",
+    "wrong_intrinsics",
+    "wrong_robot_model",
+    "mirrored_joint",
+    "bad_masks",
+    "too_little_motion",
+    "degenerate_view",
+    "camera_moved",
+    "moving_object",
+    "light_changed",
+    "mark_not_on_link",
+    "no_agreement",
+    "unexplained",
+]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that is wrong with a calibration, and what to do about it.
+
+    Attributes:
+        cause: What is wrong.
+        severity: "rejected": the pose cannot be used; "warning": read it; "note": no doubt is cast
+            on the pose.
+        evidence: What shows it, one sentence with numbers and without a full stop.
+        advice: What to do, one sentence without a full stop.
+        strength: How far over its limit, 1 at the limit; orders the findings of a severity.
+    """
+
+    cause: Cause
+    severity: Severity
+    evidence: str
+    advice: str
+    strength: float = 1.0
+
+    def __post_init__(self) -> None:
+        for value, kind in ((self.cause, Cause), (self.severity, Severity)):
+            if value not in get_args(kind):
+                raise ResultError(f"unknown '{value}'; it is one of: {', '.join(get_args(kind))}")
+
+    @property
+    def sentence(self) -> str:
+        """Evidence and advice."""
+        return f"{self.evidence}: {self.advice}"
 
 
 @dataclass(frozen=True)
@@ -21,10 +67,12 @@ class Verdict:
     Attributes:
         status: "accepted"; "warning" (usable, read the reasons); "rejected" (do not use).
         reasons: one sentence each, the gravest first; may be empty when accepted.
+        findings: what the reasons come from, the gravest and likeliest first, notes included.
     """
 
     status: Status
     reasons: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status not in get_args(Status):
@@ -33,6 +81,12 @@ class Verdict:
             )
         if self.status != "accepted" and not self.reasons:
             raise ResultError(f"the verdict '{self.status}' needs a reason")
+
+    @property
+    def causes(self) -> tuple[Cause, ...]:
+        """What is probably wrong, the likeliest first, each once; notes are left out."""
+        doubts = (finding.cause for finding in self.findings if finding.severity != "note")
+        return tuple(dict.fromkeys(doubts))
 
 
 @dataclass(frozen=True)

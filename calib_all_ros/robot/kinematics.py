@@ -156,6 +156,19 @@ class Kinematics:
         self._check_link(link)
         return self._parent_joint[link].parent if link in self._parent_joint else None
 
+    def joint_parent(self, joint: str) -> str:
+        """Return the link that a joint hangs on.
+
+        Raises:
+            RobotError: There is no such joint.
+        """
+        for other in self._joints:
+            if other.name == joint:
+                return other.parent
+        raise RobotError(
+            f"no joint '{joint}' in the robot description; it has: {', '.join(self.joint_names)}"
+        )
+
     def _check_link(self, link: str) -> None:
         if link not in self._index:
             raise RobotError(

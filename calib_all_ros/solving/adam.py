@@ -101,7 +101,7 @@ class MaskObjective:
 
     def centre(self, estimate: Estimate) -> NDArray[np.float64]:
         """Return the (3,) mean position of the links, optical frame: what a twist turns about."""
-        T_base_link = self._problem.motion.link_poses(estimate.lags())
+        T_base_link = estimate.link_poses(self._problem.motion)
         seen = np.unique(self._surface.link_of_vertex)
         middle = T_base_link[:, seen, :3, 3].mean(axis=(0, 1))
         T = estimate.T_camera_base
@@ -116,7 +116,7 @@ class MaskObjective:
         """
         problem, surface = self._problem, self._surface
         camera: Camera = estimate.camera(problem.camera)
-        T = estimate.T_camera_base @ problem.motion.link_poses(estimate.lags())
+        T = estimate.T_camera_base @ estimate.link_poses(problem.motion)
         masks = silhouettes(surface, T, camera)
         coverage = np.empty(masks.shape, dtype=np.float32)
         losses = np.empty(len(masks))
@@ -179,7 +179,7 @@ def fit_adam(
         twist = -settings.learning_rate * move
         estimate = estimate.moved(twist, centre)
         centre = centre + twist[3:]
-    T = best.T_camera_base @ problem.motion.link_poses(best.lags())
+    T = best.T_camera_base @ best.link_poses(problem.motion)
     rendered = silhouettes(problem.surface, T, best.camera(problem.camera))
     return AdamFit(
         estimate=best,

@@ -15,6 +15,7 @@ from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.edge_measurements import measurable, measure_edges
 from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.frame_systems import FEW_IMAGES, FrameSystems, linearise
 from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, step
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.outline import render_outline
@@ -53,6 +54,8 @@ class EdgeFit:
         close_share: Share of these edges that lie within a pixel of the outline.
         contour_px: (M,) median distance of outline and edges in each frame, NaN where not measured.
         system: The linearised measurements at the last step.
+        systems: The measurements at the estimate, image by image.
+        trace: The estimates on the way and their robust costs.
     """
 
     estimate: Estimate
@@ -60,6 +63,69 @@ class EdgeFit:
     close_share: float
     contour_px: NDArray[np.float64]
     system: LinearSystem | None
+    systems: FrameSystems | None
+    trace: tuple[tuple[Estimate, float], ...]
+
+
+@dataclass(frozen=True)
+class EdgeSupport:
+    """How far images support an outline, image by image.
+
+    Attributes:
+        close_share: (N,) share of the outline in view that has an edge within a pixel, NaN where
+            no outline is in view.
+        contour_px: (N,) median distance of outline and edges, NaN where none was found.
+    """
+
+    close_share: NDArray[np.float64]
+    contour_px: NDArray[np.float64]
+
+
+class EdgeExaminer:
+    """Compares images with the robot at other estimates, the background known."""
+
+    def __init__(
+        self,
+        images: NDArray[np.float32],
+        surface: RobotSurface,
+        motion: RobotMotion,
+        camera: Camera,
+        estimate: Estimate,
+        use: NDArray[np.intp],
+        hidden: NDArray[np.bool_] | None = None,
+        reach_px: float = 6.0,
+    ) -> None:
+        """Learn the background; the arguments are those of `fit_edges`."""
+        self._surface = surface
+        self._motion = motion.subset(use)
+        self._camera = camera
+        self._images = images[use]
+        self._hidden = hidden
+        self._reach_px = reach_px
+        rendered = silhouettes(
+            surface,
+            estimate.T_camera_base @ estimate.link_poses(motion),
+            estimate.camera(camera),
+        )
+        covered = grown_silhouettes(rendered, BACKGROUND_MARGIN_PX)
+        self._background = estimate_background(images, covered, int(reach_px) + 4)
+
+    def support(self, estimate: Estimate) -> EdgeSupport:
+        """Return how far the images support the outline at an estimate."""
+        outline = render_outline(self._surface, self._motion, self._camera, estimate)
+        edges = measure_edges(
+            outline, self._images, self._background, self._reach_px, self._hidden
+        ).biased(estimate.mask_bias_px)
+        looked_at = measurable(outline, self._images.shape[1:3], self._reach_px, self._hidden)
+        count = len(self._images)
+        total = np.bincount(outline.frame[looked_at], minlength=count)
+        frame = outline.frame[edges.index]
+        close = np.bincount(frame[np.abs(edges.residual) < CLOSE_PX], minlength=count)
+        distance = np.full(count, np.nan)
+        for number in np.unique(frame):
+            distance[number] = np.median(np.abs(edges.residual[frame == number]))
+        share = np.where(total > 0, close / np.maximum(total, 1), np.nan)
+        return EdgeSupport(share, distance)
 
 
 def fit_edges(
@@ -90,20 +156,27 @@ def fit_edges(
     used = motion.subset(use)
     chosen = images[use]
     estimate = start
+    trace = []
     for reach in settings.reaches_px:
-        T_camera_link = estimate.T_camera_base @ motion.link_poses(estimate.lags())
+        T_camera_link = estimate.T_camera_base @ estimate.link_poses(motion)
         rendered = silhouettes(fine, T_camera_link, estimate.camera(camera))
         covered = grown_silhouettes(rendered, BACKGROUND_MARGIN_PX)
         background = estimate_background(images, covered, int(reach) + 4)
         kernel = settings.kernel_px * np.sqrt(reach)
         for _ in range(settings.steps):
-            outline = render_outline(fine, used, camera, estimate)
+            outline = render_outline(
+                fine, used, camera, estimate, with_joints=parameters.joint_offsets
+            )
             edges = measure_edges(outline, chosen, background, reach, hidden)
             biased = edges.biased(estimate.mask_bias_px)
             taken = step(estimate, outline, biased, camera, parameters, kernel)
+            trace.append((estimate, taken.cost))
             estimate = taken.estimate
             if taken.shift_px < settings.stop_px:
                 break
+    outline = render_outline(fine, used, camera, estimate, with_joints=True)
+    edges = measure_edges(outline, chosen, background, reach, hidden)
+    biased = edges.biased(estimate.mask_bias_px)
     looked_at = measurable(outline, images.shape[1:3], reach, hidden)
     return EdgeFit(
         estimate,
@@ -111,4 +184,6 @@ def fit_edges(
         float(np.mean(np.abs(biased.residual) < CLOSE_PX)) if len(biased.index) else 0.0,
         frame_distance_px(taken.system, len(use)),
         taken.system,
+        linearise(outline, biased, camera, estimate, used.stamps_ns, by_link=len(use) < FEW_IMAGES),
+        tuple(trace),
     )

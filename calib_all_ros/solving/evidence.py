@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from calib_all_ros.solving.mark_route import MarkTrack
 from calib_all_ros.solving.observations import View
+from calib_all_ros.solving.route import LagCurve, TracePoint
+
+__all__ = ["Evidence", "LagCurve", "TracePoint"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,9 +25,13 @@ class Evidence:
             in them.
         track: Where the mark was followed to, None without a mark.
         mark_summary: One sentence on the mark, "" without one.
+        timing: Agreement over the lag, None where it was not examined.
+        trace: The estimates visited on the way to the result, in order.
     """
 
     view: View
     masks: NDArray[np.bool_]
     track: MarkTrack | None
     mark_summary: str
+    timing: LagCurve | None = None
+    trace: tuple[TracePoint, ...] = ()

@@ -20,6 +20,7 @@ from calib_all_ros.solving.outline import Outline
 # matters where the data is weighed against a prior.
 CORRELATED_PIXELS = 10.0
 LEVENBERG = 1e-3
+JOINT_OFFSET_SIGMA = np.radians(0.2)
 MAX_STEP_M = 0.15
 MAX_STEP_RAD = 0.25
 
@@ -32,21 +33,29 @@ class Parameters:
         lag: Estimate one time lag for all images.
         frame_lags: Estimate a lag of its own for every image as well.
         mask_bias: Estimate by how much the observed outlines are too fat.
+        image_biases: Estimate a bias of its own for every image as well.
         focal_scale: Estimate a common factor on the focal lengths.
+        joint_offsets: Estimate by how much each joint's recorded position is off.
         lag_sigma_s: Prior standard deviation of the lag, about zero.
         frame_lag_sigma_s: Prior standard deviation of each image's own lag, about the common one.
         mask_bias_sigma_px: Prior standard deviation of the bias, full-size pixels.
+        image_bias_sigma_px: Prior standard deviation of each image's own bias, about the common.
         focal_scale_sigma: Prior standard deviation of the focal scale, about one.
+        joint_offset_sigma: Prior standard deviation of each joint's offset, radians or metres.
     """
 
     lag: bool = True
     frame_lags: bool = False
     mask_bias: bool = True
+    image_biases: bool = False
     focal_scale: bool = False
+    joint_offsets: bool = False
     lag_sigma_s: float = 0.2
     frame_lag_sigma_s: float = 0.5
     mask_bias_sigma_px: float = 2.0
+    image_bias_sigma_px: float = 2.0
     focal_scale_sigma: float = 0.03
+    joint_offset_sigma: float = JOINT_OFFSET_SIGMA
 
 
 @dataclass(frozen=True)
@@ -147,7 +156,7 @@ def step(
 
     Args:
         estimate: Where the outline was rendered.
-        outline: The rendered outline.
+        outline: The rendered outline, with the joints' derivatives where they are estimated.
         measurements: Its observations, in the pixels of ``camera``.
         camera: The pinhole camera of the rendered image.
         parameters: What to estimate.
@@ -186,6 +195,15 @@ def step(
         offset = outline.pixels[m.index] - camera.K[:2, 2]
         focal_column = np.einsum("ki,ki->k", m.direction, offset) / estimate.focal_scale
         add(focal_column, parameters.focal_scale_sigma, estimate.focal_scale - 1.0)
+    joint_offsets = np.zeros(0)
+    if parameters.joint_offsets:
+        assert outline.d_pixels_d_joints is not None
+        joint_columns = np.einsum("ki,kij->kj", m.direction, outline.d_pixels_d_joints[m.index])
+        joint_offsets = np.zeros(joint_columns.shape[1])
+        if estimate.joint_offsets is not None:
+            joint_offsets = estimate.joint_offsets
+        for joint, joint_column in enumerate(joint_columns.T):
+            add(joint_column, parameters.joint_offset_sigma, float(joint_offsets[joint]))
 
     J = np.concatenate(columns, axis=1)
     # Dividing by a robust unit variance puts data and priors on one footing.
@@ -199,11 +217,20 @@ def step(
     H[np.diag_indices_from(H)] += prior
     g += np.concatenate(prior_pull)
 
-    own_lags = None
+    assert not (parameters.frame_lags and parameters.image_biases)
+    count = len(outline.masks)
+    own_lags = own_biases = None
     if parameters.frame_lags:
-        H, g, own_lags = _eliminate_frame_lags(
+        current = np.zeros(count) if estimate.frame_lags_s is None else estimate.frame_lags_s
+        H, g, own_lags = _eliminate_per_image(
             H, g, weighted, lag_column, evidence, frame, m.residual,
-            estimate, len(outline.masks), parameters.frame_lag_sigma_s,
+            current, parameters.frame_lag_sigma_s,
+        )  # fmt: skip
+    if parameters.image_biases:
+        current = np.zeros(count) if estimate.image_biases_px is None else estimate.image_biases_px
+        H, g, own_biases = _eliminate_per_image(
+            H, g, weighted, np.full(len(frame), image_scale), evidence, frame, m.residual,
+            current, parameters.image_bias_sigma_px,
         )  # fmt: skip
     H[np.diag_indices_from(H)] *= 1.0 + LEVENBERG
     delta = -np.linalg.lstsq(H, g, rcond=1e-12)[0]
@@ -223,39 +250,53 @@ def step(
         position += 1
     if parameters.focal_scale:
         moved = replace(moved, focal_scale=estimate.focal_scale + float(delta[position]))
+        position += 1
+    if parameters.joint_offsets:
+        moved = replace(moved, joint_offsets=joint_offsets + delta[position:])
     if own_lags is not None:
         departure, coupling = own_lags
         moved = replace(moved, frame_lags_s=departure + coupling @ delta)
+    if own_biases is not None:
+        departure, coupling = own_biases
+        moved = replace(moved, image_biases_px=departure + coupling @ delta)
     shift = J[:, :POSE_SIZE] @ delta[:POSE_SIZE]
     shift_px = float(np.sqrt((weight * shift**2).sum() / total))
     system = LinearSystem(J, m.residual, evidence, frame, prior, centre)
     return Step(moved, shift_px, cost, system)
 
 
-def _eliminate_frame_lags(
+def _eliminate_per_image(
     H: NDArray[np.float64],
     g: NDArray[np.float64],
     weighted: NDArray[np.float64],
-    lag_column: NDArray[np.float64],
+    column: NDArray[np.float64],
     evidence: NDArray[np.float64],
     frame: NDArray[np.int32],
     residual: NDArray[np.float64],
-    estimate: Estimate,
-    count: int,
-    sigma_s: float,
+    current: NDArray[np.float64],
+    sigma: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[NDArray[np.float64], ...]]:
-    """Eliminate each image's own lag by the Schur complement.
+    """Eliminate one parameter of each image's own by the Schur complement.
+
+    Args:
+        H: (P, P) normal matrix of what all images share.
+        g: (P,) gradient.
+        weighted: (K, P) derivatives times evidence.
+        column: (K,) derivative of each residual with respect to its image's parameter.
+        evidence: (K,) weights.
+        frame: (K,) images.
+        residual: (K,) residuals.
+        current: (N,) the parameters' present values.
+        sigma: Their prior standard deviation, about zero.
 
     Returns:
-        The reduced normal matrix and gradient, and (new lags for no step, (N, P) their change
+        The reduced normal matrix and gradient, and (new values for no step, (N, P) their change
         with the step).
     """
-    current = np.zeros(count) if estimate.frame_lags_s is None else estimate.frame_lags_s
-    own = np.bincount(frame, evidence * lag_column**2, count) + sigma_s**-2
-    pull = np.bincount(frame, evidence * lag_column * residual, count) + current / sigma_s**2
-    cross = np.stack(
-        [np.bincount(frame, column * lag_column, count) for column in weighted.T], axis=1
-    )
+    count = len(current)
+    own = np.bincount(frame, evidence * column**2, count) + sigma**-2
+    pull = np.bincount(frame, evidence * column * residual, count) + current / sigma**2
+    cross = np.stack([np.bincount(frame, shared * column, count) for shared in weighted.T], axis=1)
     reduced = H - cross.T @ (cross / own[:, None])
     gradient = g - cross.T @ (pull / own)
     return reduced, gradient, (current - pull / own, -cross / own[:, None])

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.quality.focal_probe import MIN_FRAMES, probe_figures, probe_parameters
+from calib_all_ros.geometry.resizing import shrink_mask
+from calib_all_ros.quality.synchronisation import FrameTiming, compare_lags
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.change import change_probability, shrink_images
-from calib_all_ros.solving.edge_fit import EdgeFit, fit_edges
+from calib_all_ros.solving.edge_fit import EdgeExaminer, EdgeFit, fit_edges
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.observations import Observations
@@ -20,6 +21,7 @@ from calib_all_ros.solving.route import (
     Progress,
     RouteResult,
     Start,
+    Tracer,
     begin,
     refined_parameters,
     search_settings,
@@ -32,13 +34,20 @@ from calib_all_ros.solving.self_masked import (
     SelfMaskedFit,
     refine_from_images,
 )
-from calib_all_ros.solving.silhouette_scores import PosedRobot
+from calib_all_ros.solving.silhouette_scores import PosedRobot, posed_points
+from calib_all_ros.solving.start_agreement import StartAgreement, start_agreement
 
 ROUGH_FRAMES = 10
 JUDGING_WIDTH_PX = 96
 EDGE_BIAS_SIGMA_PX = 0.3
 # An outline supported by edges along so much of its length needs no other start.
 CONVINCING_SUPPORT = 0.45
+# Late images are looked for at half the size, where edges are found from twice as far.
+EXAMINED_SCALE = 0.5
+EXAMINED_REACH_PX = 6.0
+EXAMINED_DETAIL_M = 0.003
+MIN_FITTING_FRAMES = 3
+MIN_FRAMES_FOR_LAG = 5
 
 
 class ChangeJudge:
@@ -78,45 +87,90 @@ def solve_from_images(
         marked: Starts from elsewhere; the search's are tried beside them.
         on_progress: Called with the stage and its finished share.
     """
-    effort = search_settings(settings)
-    evidence = _Evidence(
-        observations,
-        ImageStack(observations.images),
-        ChangeJudge(observations, observations.spread(effort.change_frames)),
-    )
+    evidence = _evidence(observations, settings)
     parameters = refined_parameters(settings)
     best: _Refined | None = None
+    agreement = StartAgreement(0, 0, 0.0)
     for attempt in range(settings.search.attempts):
         seed = settings.seed + attempt
         tried = marked if attempt == 0 else ()
-        start, rough = _best_start(evidence, effort, seed, tried, on_progress)
+        start, rough, agreed = _best_start(
+            evidence, search_settings(settings), seed, tried, on_progress
+        )
+        agreement = agreement.joined(agreed)
         refined = _refine(evidence, start, rough, parameters, begin(on_progress, "refine"))
         if best is None or refined.support > best.support:
             best = refined
         if best.support >= CONVINCING_SUPPORT:
             break
     assert best is not None
-    focal = {}
-    if len(observations.solve) >= MIN_FRAMES and not parameters.focal_scale:
-        free = probe_parameters(parameters)
-        probe = _fit_edges(evidence, best.self_masked, best.edges.estimate, free)
-        focal = probe_figures(probe.estimate, probe.system)
-    count = len(observations.solve)
+    return _result(evidence, best, agreement, parameters)
+
+
+def refine_with_images(
+    observations: Observations,
+    settings: Settings,
+    start: Start,
+    on_progress: Progress | None = None,
+) -> RouteResult:
+    """Refine a camera pose that is already within centimetres, without any search.
+
+    Args:
+        observations: Frames; those beside the fitted ones serve the background.
+        settings: What is estimated beside the pose.
+        start: Where to start.
+        on_progress: Called with the stage and its finished share.
+    """
+    evidence = _evidence(observations, settings)
+    parameters = refined_parameters(settings)
+    rough = Estimate(start.T_camera_base)
+    refined = _refine(evidence, start, rough, parameters, begin(on_progress, "refine"))
+    return _result(evidence, refined, StartAgreement(0, 0, 0.0), parameters)
+
+
+def _evidence(observations: Observations, settings: Settings) -> _Evidence:
+    frames = observations.spread(search_settings(settings).change_frames)
+    return _Evidence(
+        observations, ImageStack(observations.images), ChangeJudge(observations, frames)
+    )
+
+
+def _result(
+    evidence: _Evidence, best: _Refined, agreement: StartAgreement, parameters: Parameters
+) -> RouteResult:
+    """Examine the best pose; drop images that are out of step, if there are any."""
+    observations = evidence.observations
+    timing = _timing(evidence, best)
+    late, used = timing.late, np.ones(len(observations.solve), dtype=bool)
+    examined_lag_s = best.edges.estimate.lag_s
+    if late.any() and np.count_nonzero(timing.fits) >= MIN_FITTING_FRAMES:
+        used = timing.fits
+        best = _without_late_frames(evidence, best, observations.solve[used], parameters)
     edges = best.edges
+    systems = edges.systems
+    if systems is not None:
+        stamps = observations.motion.stamps_ns[observations.solve]
+        systems = systems.numbered(np.flatnonzero(used), stamps)
+    contour_px = np.full(len(used), np.nan)
+    contour_px[used] = edges.contour_px
     return RouteResult(
         start=best.start,
         estimate=edges.estimate,
-        used=np.ones(count, dtype=bool),
+        used=used,
         iou=best.self_masked.fit.iou,
-        contour_px=edges.contour_px,
-        own_lag_s=np.full(count, np.nan),
+        contour_px=contour_px,
+        own_lag_s=np.where(late, timing.best_lag_s + examined_lag_s - edges.estimate.lag_s, np.nan),
         masks=best.self_masked.segmented.masks,
-        system=edges.system,
+        systems=systems,
+        starts=agreement,
+        timing=timing.curve,
+        trace=tuple(best.tracer.points),
         quality={
             "change_overlap": evidence.judge.score(edges.estimate),
             "edge_share": edges.measured_share,
             "edge_within_1px_share": edges.close_share,
-            **focal,
+            "late_frames": float(np.count_nonzero(late)),
+            **_held_out(evidence, best),
         },
     )
 
@@ -137,6 +191,7 @@ class _Refined:
     start: Start
     self_masked: SelfMaskedFit
     edges: EdgeFit
+    tracer: Tracer
 
     @property
     def support(self) -> float:
@@ -145,13 +200,16 @@ class _Refined:
 
 
 def _fit_edges(
-    evidence: _Evidence, fine: SelfMaskedFit, start: Estimate, free: Parameters
+    evidence: _Evidence,
+    fine: SelfMaskedFit,
+    start: Estimate,
+    free: Parameters,
+    use: NDArray[np.intp],
 ) -> EdgeFit:
     observations = evidence.observations
     return fit_edges(
         evidence.stack.at(1.0), observations.surface, observations.motion, observations.camera,
-        start, observations.solve, fine.segmented.hidden,
-        replace(free, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX),
+        start, use, fine.segmented.hidden, replace(free, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX),
     )  # fmt: skip
 
 
@@ -163,8 +221,12 @@ def _refine(
     on_progress: Callable[[float], None] | None,
 ) -> _Refined:
     observations = evidence.observations
+    tracer = Tracer()
+    visited = tracer.stage("refine")
+    tracer.stage("coarse")(rough, 1.0)
 
-    def report(turn: int, _: SelfMaskedFit) -> None:
+    def report(turn: int, masked: SelfMaskedFit) -> None:
+        visited(masked.fit.estimate, masked.fit.cost)
         if on_progress:
             on_progress(0.8 * (turn + 1) / len(FINE_ROUNDS))
 
@@ -173,10 +235,64 @@ def _refine(
         observations.solve, FINE_ROUNDS, parameters, report,
     )  # fmt: skip
     # The bias of the masks is not that of the edges.
-    edges = _fit_edges(evidence, fine, replace(fine.fit.estimate, mask_bias_px=0.0), parameters)
+    unbiased = replace(fine.fit.estimate, mask_bias_px=0.0)
+    edges = _fit_edges(evidence, fine, unbiased, parameters, observations.solve)
+    for estimate, cost in edges.trace:
+        visited(estimate, cost)
     if on_progress:
         on_progress(1.0)
-    return _Refined(start, fine, edges)
+    return _Refined(start, fine, edges, tracer)
+
+
+def _examiner(
+    evidence: _Evidence, best: _Refined, frames: NDArray[np.intp], scale: float
+) -> EdgeExaminer:
+    observations = evidence.observations
+    hidden = best.self_masked.segmented.hidden
+    return EdgeExaminer(
+        evidence.stack.at(scale), observations.surface.simplified(EXAMINED_DETAIL_M),
+        observations.motion, observations.camera.scaled(scale), best.edges.estimate, frames,
+        shrink_mask(hidden, scale) if scale != 1.0 else hidden, EXAMINED_REACH_PX,
+    )  # fmt: skip
+
+
+def _timing(evidence: _Evidence, best: _Refined) -> FrameTiming:
+    observations = evidence.observations
+    examiner = _examiner(evidence, best, observations.solve, EXAMINED_SCALE)
+
+    def shares_at(estimate: Estimate) -> NDArray[np.float64]:
+        return examiner.support(estimate).close_share
+
+    stamps = observations.motion.stamps_ns[observations.solve]
+    return compare_lags(best.edges.estimate, stamps, shares_at)
+
+
+def _held_out(evidence: _Evidence, best: _Refined) -> dict[str, float]:
+    """Return how well the pose predicts images that it was not fitted to."""
+    others = evidence.observations.held_out()
+    if not len(others):
+        return {}
+    support = _examiner(evidence, best, others, 1.0).support(best.edges.estimate)
+    figures = {
+        "held_out_frames": float(len(others)),
+        "held_out_outline_share": float(np.median(np.nan_to_num(support.close_share))),
+    }
+    if np.isfinite(support.contour_px).any():
+        figures["held_out_contour_px"] = float(np.nanmedian(support.contour_px))
+    return figures
+
+
+def _without_late_frames(
+    evidence: _Evidence, best: _Refined, use: NDArray[np.intp], parameters: Parameters
+) -> _Refined:
+    """Refit to the images that fit."""
+    # With a few key frames left, a lag between them can be anything.
+    fewer = replace(parameters, lag=parameters.lag and len(use) >= MIN_FRAMES_FOR_LAG)
+    start = best.edges.estimate if fewer.lag else replace(best.edges.estimate, lag_s=0.0)
+    edges = _fit_edges(evidence, best.self_masked, start, fewer, use)
+    for estimate, cost in edges.trace:
+        best.tracer.stage("refine")(estimate, cost)
+    return replace(best, edges=edges)
 
 
 def _best_start(
@@ -185,11 +301,11 @@ def _best_start(
     seed: int,
     marked: tuple[Start, ...],
     on_progress: Progress | None,
-) -> tuple[Start, Estimate]:
+) -> tuple[Start, Estimate, StartAgreement]:
     """Return the start whose rough refinement explains the changes best, and that refinement."""
     observations = evidence.observations
     frames = observations.spread(effort.change_frames)
-    found = search_change(
+    found, agreement = search_change(
         observations.images[frames],
         observations.surface,
         observations.motion.subset(frames),
@@ -201,16 +317,21 @@ def _best_start(
     starts = [*marked, *(Start(candidate.T_camera_base, "search") for candidate in found)]
     rough_frames = observations.spread(ROUGH_FRAMES)
     report = begin(on_progress, "coarse")
-    best: tuple[float, Start, Estimate] | None = None
+    refined, scores = [], []
     for number, start in enumerate(starts):
-        refined = refine_from_images(
+        rough = refine_from_images(
             evidence.stack, observations.surface, observations.motion, observations.camera,
             Estimate(start.T_camera_base), rough_frames, ROUGH_ROUNDS,
         ).fit.estimate  # fmt: skip
-        score = evidence.judge.score(refined)
-        if best is None or score > best[0]:
-            best = (score, start, refined)
+        refined.append(rough)
+        scores.append(evidence.judge.score(rough))
         if report:
             report((number + 1) / len(starts))
-    assert best is not None
-    return best[1], best[2]
+    posed = posed_points(observations.surface, observations.motion.subset(frames).link_poses())
+    # What was distinct before may end in one place, and what is another place may be as good.
+    refined_agreement = start_agreement(
+        [rough.T_camera_base for rough in refined], scores, posed.reshape(-1, 3).mean(axis=0)
+    )
+    agreement = replace(agreement, rival=refined_agreement.rival)
+    best = int(np.argmax(scores))
+    return starts[best], refined[best], agreement

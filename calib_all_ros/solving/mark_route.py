@@ -70,12 +70,14 @@ class MarkOutcome:
         start: A pose to start from, or None where the track gave none.
         point_in_link: (3,) the mark in the frame of its link, None without a pose.
         track: What the pose was to come from.
+        motion: The robot at the track's images.
         summary: One sentence on what happened.
     """
 
     start: Start | None
     point_in_link: NDArray[np.float64] | None
     track: MarkTrack
+    motion: RobotMotion
     summary: str
 
 
@@ -158,13 +160,14 @@ def start_from_mark(
             origins = link_poses(0.0)[seen, :3, 3]
             T_camera_base = solve_epnp(origins, track.pixels[seen], K)
             epnp = Start(T_camera_base, "mark")
-            return MarkOutcome(epnp, np.zeros(3), shown, f"{tracked}, EPnP")
+            return MarkOutcome(epnp, np.zeros(3), shown, motion, f"{tracked}, EPnP")
         solved = solve_temporal_pnp(track.pixels, track.visible, link_poses, K)
     except TemporalPnpError as error:
-        return MarkOutcome(None, None, shown, f"{tracked}; not used: {error}")
+        return MarkOutcome(None, None, shown, motion, f"{tracked}; not used: {error}")
     return MarkOutcome(
         Start(solved.T_camera_base, "mark"),
         solved.point_in_link,
         shown,
+        motion,
         f"{tracked}; {solved.termination}, {solved.reprojection_rms_px:.1f} px rms",
     )

@@ -88,14 +88,17 @@ def signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 
 
 def measure_forward(
-    outline: Outline, targets: MaskTargets, bias_px: float, frame_weight: NDArray[np.float64]
+    outline: Outline,
+    targets: MaskTargets,
+    bias_px: float | NDArray[np.float64],
+    frame_weight: NDArray[np.float64],
 ) -> Measurements:
     """Measure rendered outline pixels in the distance fields of the masks.
 
     Args:
         outline: The rendered outline, at the size of ``targets``.
         targets: The masks.
-        bias_px: How much too fat the masks are believed to be, in these pixels.
+        bias_px: How much too fat the masks are believed to be, in these pixels; for all or (N,).
         frame_weight: (N,) weight of each frame.
     """
     height, width = targets.masks.shape[1:]
@@ -116,7 +119,8 @@ def measure_forward(
     ).astype(np.float64)
     norm = np.linalg.norm(direction, axis=1)
     direction /= np.maximum(norm, 1e-9)[:, None]
-    residual = field[frame, row, column].astype(np.float64) + EDGE_OFFSET_PX + bias_px
+    bias = np.broadcast_to(bias_px, len(targets.masks))
+    residual = field[frame, row, column].astype(np.float64) + EDGE_OFFSET_PX + bias[frame]
     agreement = np.einsum("ki,ki->k", direction, outline.normals[index])
     weight = np.maximum(agreement, 0.0) ** 2 * frame_weight[frame]
     # What lies beyond the border is unknown: the true edge may be there, and nearer.
@@ -127,11 +131,15 @@ def measure_forward(
 
 
 def measure_backward(
-    outline: Outline, targets: MaskTargets, bias_px: float, frame_weight: NDArray[np.float64]
+    outline: Outline,
+    targets: MaskTargets,
+    bias_px: float | NDArray[np.float64],
+    frame_weight: NDArray[np.float64],
 ) -> Measurements:
     """Measure the masks' outline pixels against the nearest rendered ones; as `measure_forward`."""
     indices, residuals, weights = [], [], []
     contour = targets.contour
+    bias = np.broadcast_to(bias_px, len(targets.masks))
     for n in range(len(targets.masks)):
         if not targets.usable[n] or frame_weight[n] <= 0.0:
             continue
@@ -143,7 +151,7 @@ def measure_backward(
         _, nearest = cKDTree(outline.pixels[start:stop]).query(target)
         index = nearest + start
         normal = outline.normals[index]
-        residuals.append(np.einsum("ki,ki->k", normal, outline.pixels[index] - target) + bias_px)
+        residuals.append(np.einsum("ki,ki->k", normal, outline.pixels[index] - target) + bias[n])
         agreement = np.einsum("ki,ki->k", normal, contour.normals[first:last].astype(np.float64))
         weights.append(np.maximum(agreement, 0.0) ** 2 * frame_weight[n])
         indices.append(index)
@@ -156,7 +164,10 @@ def measure_backward(
 
 
 def outline_share(
-    outline: Outline, targets: MaskTargets, bias_px: float, tolerance_px: float
+    outline: Outline,
+    targets: MaskTargets,
+    bias_px: float | NDArray[np.float64],
+    tolerance_px: float,
 ) -> NDArray[np.float64]:
     """Return the (N,) share of each rendered outline that runs along the mask's.
 
@@ -170,7 +181,8 @@ def outline_share(
     if targets.ignore is not None:
         seen[seen] &= ~targets.ignore[outline.frame[seen], row[seen], column[seen]]
     frame = outline.frame[seen]
-    distance = targets.distance[frame, row[seen], column[seen]] + EDGE_OFFSET_PX + bias_px
+    bias = np.broadcast_to(bias_px, len(targets.masks))
+    distance = targets.distance[frame, row[seen], column[seen]] + EDGE_OFFSET_PX + bias[frame]
     total = np.bincount(frame, minlength=len(targets.masks))
     close = np.bincount(frame[np.abs(distance) < tolerance_px], minlength=len(targets.masks))
     return np.where(total > 0, close / np.maximum(total, 1), np.nan)

@@ -65,6 +65,18 @@ class RobotMotion:
                 positions[:, column] = recorded[:, known.index(name)]
         return positions
 
-    def link_poses(self, lag_s: float | NDArray[np.floating] = 0.0) -> NDArray[np.float64]:
-        """Return (N, L, 4, 4) ``T_base_link`` of every link; ``lag_s`` as for `positions`."""
-        return self.kinematics.forward(self.positions(lag_s))
+    def link_poses(
+        self,
+        lag_s: float | NDArray[np.floating] = 0.0,
+        joint_offsets: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.float64]:
+        """Return (N, L, 4, 4) ``T_base_link`` of every link.
+
+        Args:
+            lag_s: As for `positions`.
+            joint_offsets: (J,) added to the recorded positions, radians or metres.
+        """
+        positions = self.positions(lag_s)
+        if joint_offsets is not None:
+            positions = positions + joint_offsets
+        return self.kinematics.forward(positions)

@@ -27,6 +27,7 @@ from calib_all_ros.solving.motion import NS_PER_S, RobotMotion
 # Judging sharpness means decoding; of a long recording so many images are looked at.
 MAX_EXAMINED_FRAMES = 150
 MIN_FRAMES = 2
+MAX_HELD_OUT_FRAMES = 8
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ class Observations:
         motion: The robot's motion at the N frames.
         surface: The robot less the links whose pose is unknown.
         view: How raw pixels map to these images.
+        first_stamp_ns: Stamp of the recording's first image, from which people count its seconds.
         warnings: What casts doubt on a result from this recording.
         notes: What else users may want to know about it.
     """
@@ -98,6 +100,7 @@ class Observations:
     motion: RobotMotion
     surface: RobotSurface
     view: View
+    first_stamp_ns: int
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -106,11 +109,22 @@ class Observations:
         """The pinhole camera of the images."""
         return self.view.camera
 
+    @property
+    def seconds(self) -> NDArray[np.float64]:
+        """(N,) when the frames were taken, seconds after the recording's first image."""
+        return (self.motion.stamps_ns - self.first_stamp_ns) / NS_PER_S
+
     def spread(self, count: int) -> NDArray[np.intp]:
         """Return at most ``count`` positions in ``frames``, poses as different as can be."""
         chosen = self.solve
         positions = self.motion.subset(chosen).positions()
         return chosen[select_frames(positions, np.ones(len(chosen)), count)]
+
+    def held_out(self) -> NDArray[np.intp]:
+        """Return positions in ``frames`` of frames that the pose is not fitted to."""
+        others = np.setdiff1d(np.arange(len(self.frames)), self.solve)
+        count = min(len(others), MAX_HELD_OUT_FRAMES)
+        return others[np.unique(np.linspace(0, len(others) - 1, count).astype(np.intp))]
 
 
 def match_joints(kinematics: Kinematics, recorded: tuple[str, ...]) -> MatchedJoints:
@@ -184,12 +198,14 @@ def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Obse
     mask_notes: tuple[str, ...] = ()
     if recording.masks is not None:
         usable, mask_notes = _with_robot_in_mask(recording, usable)
-    if len(usable) < MIN_FRAMES:
+    # A mask shows the robot in a single image; without masks only motion does.
+    if len(usable) < (MIN_FRAMES if recording.masks is None else 1):
         raise RecordingError(
-            f"only {len(usable)} image of {recording.source} can be used, at least {MIN_FRAMES} "
+            f"only {len(usable)} images of {recording.source} can be used, at least {MIN_FRAMES} "
             "are needed: record the robot in several poses"
         )
-    require_motion(covered.positions[usable], matched.recorded)
+    if recording.masks is None or len(usable) > 1:
+        require_motion(covered.positions[usable], matched.recorded)
     frames, solve = _choose(recording, covered.positions, usable, settings)
     view = make_view(recording.camera, settings.working_width_px)
     images = np.stack([view.image(recording.images[int(i)]) for i in frames])
@@ -213,7 +229,10 @@ def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Obse
         *covered.notes,
         *mask_notes,
     )
-    return Observations(frames, solve, images, masks, motion, surface, view, warnings, notes)
+    first_ns = int(recording.image_stamps_ns[0])
+    return Observations(
+        frames, solve, images, masks, motion, surface, view, first_ns, warnings, notes
+    )
 
 
 def _with_robot_in_mask(
@@ -246,10 +265,11 @@ def _choose(
     examined = usable[::step]
     sharp = np.array([sharpness(recording.images[int(i)]) for i in examined])
     solve = examined[select_frames(positions[examined], sharp, settings.count)]
-    if recording.masks is not None:
-        return solve, np.arange(len(solve))
     others = np.setdiff1d(examined, solve)
-    wanted = max(settings.background_count - len(solve), 0)
+    if recording.masks is not None:
+        wanted = MAX_HELD_OUT_FRAMES
+    else:
+        wanted = max(settings.background_count - len(solve), MAX_HELD_OUT_FRAMES)
     extra = others[np.unique(np.linspace(0, len(others) - 1, min(wanted, len(others))).astype(int))]
     frames = np.union1d(solve, extra)
     return frames, np.searchsorted(frames, solve)

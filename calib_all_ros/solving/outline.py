@@ -17,6 +17,7 @@ from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.motion import RobotMotion
 
 LAG_STEP_S = 0.005
+JOINT_STEP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -25,37 +26,57 @@ class Outline:
 
     Attributes:
         frame: (M,) index of the frame.
+        link: (M,) index of the link.
         pixels: (M, 2) image coordinates; may lie outside the image, where the robot leaves it.
         normals: (M, 2) unit vectors pointing out of the robot.
         points: (M, 3) the surface points seen there, optical frame, metres.
         d_pixels_d_point: (M, 2, 3) derivative of the projection, px/m.
         d_pixels_d_lag: (M, 2) derivative with respect to the image lag, px/s.
         masks: (N, H, W) the rendered silhouettes inside the image.
+        d_pixels_d_joints: (M, 2, J) derivative with respect to the joints' positions, px/rad or
+            px/m; None where not asked for.
+        d_pixels_d_origins: (M, 2, J, 3) derivative with respect to where each joint sits on its
+            parent link, along that link's axes, px/m; None where not asked for.
     """
 
     frame: NDArray[np.int32]
+    link: NDArray[np.int32]
     pixels: NDArray[np.float64]
     normals: NDArray[np.float64]
     points: NDArray[np.float64]
     d_pixels_d_point: NDArray[np.float64]
     d_pixels_d_lag: NDArray[np.float64]
     masks: NDArray[np.bool_]
+    d_pixels_d_joints: NDArray[np.float64] | None = None
+    d_pixels_d_origins: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.frame)
 
 
 def render_outline(
-    surface: RobotSurface, motion: RobotMotion, camera: Camera, estimate: Estimate
+    surface: RobotSurface,
+    motion: RobotMotion,
+    camera: Camera,
+    estimate: Estimate,
+    *,
+    with_joints: bool = False,
 ) -> Outline:
     """Render the robot at an estimate and return its outline.
 
     The picture is rendered a quarter larger than the image on every side, so that a robot that
     leaves the image keeps its true outline.
+
+    Args:
+        surface: The robot.
+        motion: Its configuration at the N images.
+        camera: The pinhole camera of the picture.
+        estimate: Where the robot is.
+        with_joints: Also differentiate with respect to the joints' positions and origins.
     """
     camera = estimate.camera(camera)
     margin = max(camera.width, camera.height) // 4
-    T_base_link = motion.link_poses(estimate.lags())
+    T_base_link = estimate.link_poses(motion)
     links, depth = render(surface, estimate.T_camera_base @ T_base_link, camera.padded(margin))
     silhouettes = links >= 0
     contour = find_contours(silhouettes)
@@ -75,19 +96,67 @@ def render_outline(
     d_pixels[:, 1, 1] = K[1, 1] / z
     d_pixels[:, 1, 2] = -K[1, 1] * y_n / z
 
-    # A point fixed to its link moves by the rate of T_camera_link * T_link_camera.
-    later = motion.link_poses(estimate.lags() + LAG_STEP_S)
-    earlier = motion.link_poses(estimate.lags() - LAG_STEP_S)
-    rate = (later - earlier) / (2 * LAG_STEP_S)
     T_link_camera = se3.invert(estimate.T_camera_base @ T_base_link)
-    spin = (estimate.T_camera_base @ rate @ T_link_camera)[frame, link]
-    velocity = np.einsum("mij,mj->mi", spin[:, :3, :3], points) + spin[:, :3, 3]
+
+    def moved_pixels(rate: NDArray[np.float64]) -> NDArray[np.float64]:
+        # A point fixed to its link moves by the rate of T_camera_link * T_link_camera.
+        spin = (estimate.T_camera_base @ rate @ T_link_camera)[frame, link]
+        velocity = np.einsum("mij,mj->mi", spin[:, :3, :3], points) + spin[:, :3, 3]
+        return np.asarray(np.einsum("mij,mj->mi", d_pixels, velocity))
+
+    offsets = estimate.joint_offsets
+    later = motion.link_poses(estimate.lags() + LAG_STEP_S, offsets)
+    earlier = motion.link_poses(estimate.lags() - LAG_STEP_S, offsets)
+    d_pixels_d_joints = d_pixels_d_origins = None
+    if with_joints:
+        directions = estimate.T_camera_base[:3, :3] @ _parent_axes(motion, T_base_link)
+        moved = _moved_links(motion)[:, link].T
+        d_pixels_d_origins = np.einsum(
+            "mxi,mjik,mj->mxjk", d_pixels, directions[frame], moved, optimize=True
+        )
+        d_pixels_d_joints = np.stack(
+            [moved_pixels(rate) for rate in _joint_rates(motion, estimate)], axis=2
+        )
     return Outline(
         frame=frame,
+        link=link,
         pixels=pixels,
         normals=contour.normals.astype(np.float64),
         points=points,
         d_pixels_d_point=d_pixels,
-        d_pixels_d_lag=np.einsum("mij,mj->mi", d_pixels, velocity),
+        d_pixels_d_lag=moved_pixels((later - earlier) / (2 * LAG_STEP_S)),
         masks=silhouettes[:, margin : margin + camera.height, margin : margin + camera.width],
+        d_pixels_d_joints=d_pixels_d_joints,
+        d_pixels_d_origins=d_pixels_d_origins,
     )
+
+
+def _parent_axes(motion: RobotMotion, T_base_link: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the (N, J, 3, 3) orientations of the links that the joints hang on."""
+    kinematics = motion.kinematics
+    parents = [
+        kinematics.link_names.index(kinematics.joint_parent(name))
+        for name in kinematics.joint_names
+    ]
+    return T_base_link[:, parents, :3, :3]
+
+
+def _moved_links(motion: RobotMotion) -> NDArray[np.float64]:
+    """Return (J, L) one where a joint moves a link, else zero."""
+    kinematics = motion.kinematics
+    moving = [kinematics.moving_joints(link) for link in kinematics.link_names]
+    return np.array(
+        [[float(name in joints) for joints in moving] for name in kinematics.joint_names]
+    )
+
+
+def _joint_rates(motion: RobotMotion, estimate: Estimate) -> list[NDArray[np.float64]]:
+    """Return for each joint the (N, L, 4, 4) derivative of ``T_base_link``."""
+    count = len(motion.kinematics.joint_names)
+    offsets = np.zeros(count) if estimate.joint_offsets is None else estimate.joint_offsets
+    rates = []
+    for step in JOINT_STEP * np.eye(count):
+        ahead = motion.link_poses(estimate.lags(), offsets + step)
+        behind = motion.link_poses(estimate.lags(), offsets - step)
+        rates.append((ahead - behind) / (2 * JOINT_STEP))
+    return rates

@@ -118,7 +118,7 @@ def _promising_starts(
     scale = restarts.width_px / problem.camera.width
     camera = problem.camera.scaled(scale)
     masks = prepare_targets(problem.masks, scale).masks
-    link_poses = problem.motion.link_poses(start.lags())
+    link_poses = start.link_poses(problem.motion)
     points_base = posed_points(problem.surface, link_poses).reshape(-1, 3)
     poses = perturb(
         start.T_camera_base[None],

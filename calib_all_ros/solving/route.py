@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters
+from calib_all_ros.solving.frame_systems import FrameSystems
+from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.search import SearchSettings
+from calib_all_ros.solving.start_agreement import StartAgreement
 
 Progress = Callable[[str, float], None]
 
@@ -30,6 +32,35 @@ class Start:
     source: str
 
 
+@dataclass(frozen=True, eq=False)
+class LagCurve:
+    """How well the images agree with the joint states of other instants.
+
+    Attributes:
+        lags_s: (L,) lags of the images, ascending; positive when stamped later than their light.
+        agreement: (L,) share of the robot's outline, drawn at that lag, that agrees with the
+            images; mean over the images.
+    """
+
+    lags_s: NDArray[np.float64]
+    agreement: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class TracePoint:
+    """An estimate on the way to the result.
+
+    Attributes:
+        stage: "search", "coarse" or "refine".
+        T_camera_base: (4, 4).
+        cost: Robust cost, between 0 and 1; costs of different stages do not compare.
+    """
+
+    stage: str
+    T_camera_base: NDArray[np.float64]
+    cost: float
+
+
 @dataclass(frozen=True)
 class RouteResult:
     """A refined camera pose with its evidence.
@@ -43,7 +74,11 @@ class RouteResult:
         own_lag_s: (M,) what each image's own lag adds to the estimate's, NaN where the image fits
             without or none was looked for.
         masks: (M, H, W) the robot as seen in the images of the solve, recorded or found in them.
-        system: The linearised measurements at the estimate.
+        systems: The measurements of the used images at the estimate, numbered in the order of
+            ``used``; None where there were too few.
+        starts: Whether independent starts agreed.
+        timing: Agreement over the lag.
+        trace: The estimates on the way.
         quality: Further figures, with units in their names.
     """
 
@@ -54,7 +89,10 @@ class RouteResult:
     contour_px: NDArray[np.float64]
     own_lag_s: NDArray[np.float64]
     masks: NDArray[np.bool_]
-    system: LinearSystem | None
+    systems: FrameSystems | None
+    starts: StartAgreement
+    timing: LagCurve | None = None
+    trace: tuple[TracePoint, ...] = ()
     quality: dict[str, float] = field(default_factory=dict)
 
 
@@ -67,10 +105,28 @@ def begin(on_progress: Progress | None, stage: str) -> Callable[[float], None] |
     return lambda share: report(stage, share)
 
 
+class Tracer:
+    """Collects the estimates that a solve visits."""
+
+    def __init__(self) -> None:
+        self.points: list[TracePoint] = []
+
+    def stage(self, name: str) -> Callable[[Estimate, float], None]:
+        """Return what takes the estimates of a stage and their costs."""
+        return lambda estimate, cost: self.points.append(
+            TracePoint(name, estimate.T_camera_base, cost)
+        )
+
+
 def refined_parameters(settings: Settings) -> Parameters:
     """Return what the refinement estimates, by the settings."""
     wanted = settings.refinement
-    return Parameters(lag=wanted.lag, mask_bias=wanted.mask_bias, focal_scale=wanted.focal_scale)
+    return Parameters(
+        lag=wanted.lag,
+        mask_bias=wanted.mask_bias,
+        focal_scale=wanted.focal_scale,
+        joint_offsets=wanted.joint_offsets,
+    )
 
 
 def search_settings(settings: Settings) -> SearchSettings:

@@ -33,12 +33,22 @@ from calib_all_ros.solving.silhouette_fit import (
     fit_silhouettes,
 )
 from calib_all_ros.solving.silhouette_scores import PosedRobot, posed_points
+from calib_all_ros.solving.start_agreement import (
+    StartAgreement,
+    start_agreement,
+    view_separation,
+)
 
 Progress = Callable[[float], None]
+# So many candidates are followed to the end to see whether they agree.
+AGREEING_CANDIDATES = 6
+BATCHES = 4
 # Points of a link count fully once the link has moved this far over the frames.
 FULL_MOTION_M = 0.15
-# No wrong camera makes several silhouettes overlap so well, even on small pictures.
+# No wrong camera makes several silhouettes overlap so well, even on small pictures; two independent
+# hypotheses that come to it need no third.
 CONVINCING_OVERLAP = 0.9
+CONVINCING_HYPOTHESES = 2
 
 
 @dataclass(frozen=True)
@@ -77,7 +87,7 @@ def search_masks(
     settings: SearchSettings = SearchSettings(),
     seed: int = 0,
     on_progress: Progress | None = None,
-) -> list[Candidate]:
+) -> tuple[list[Candidate], StartAgreement]:
     """Find camera poses that explain masks; best first, scores are mean overlaps.
 
     Args:
@@ -85,34 +95,40 @@ def search_masks(
         settings: Effort.
         seed: Seed of the random hypotheses.
         on_progress: Called with the finished share of the work.
+
+    Returns:
+        The candidates, and whether the refined hypotheses agreed.
     """
     rng = np.random.default_rng(seed)
     scale = settings.width_px / problem.camera.width
     camera = problem.camera.scaled(scale)
     masks = prepare_targets(problem.masks, scale).masks
-    surface = problem.surface.simplified(settings.detail_m)
-    robot = PosedRobot(surface, problem.motion.link_poses())
+    robot = PosedRobot(problem.surface.simplified(settings.detail_m), problem.motion.link_poses())
     points, _ = _sampled_points(problem.surface, problem.motion)
     evidence = evidence_from_weights(masks.sum(axis=0).astype(np.float64), camera)
-    rotations = sample_rotations(settings.hypotheses, rng)
-    poses = place_cameras(rotations, points, np.ones(len(points)), evidence, rng)
-    scores = robot.mask_overlap(poses, camera, masks)
     centre = points.mean(axis=0)
-    chosen = _diverse(poses, scores, centre, settings.candidates)
-    if on_progress:
-        on_progress(0.3)
-
     targets = TargetPyramid(problem.masks, problem.ignore)
     pose_only = Parameters(lag=False, mask_bias=False)
     rough = (Level(1 / 8, 12, 16.0, 5.0, detail_m=settings.detail_m),)
-    refined = []
-    for done, index in enumerate(chosen):
-        fit = fit_silhouettes(problem, Estimate(poses[index]), pose_only, rough, targets)
-        refined.append(Candidate(fit.estimate.T_camera_base, float(fit.iou.mean())))
+    refined: list[Candidate] = []
+    # In easy recordings the first of several batches finds the camera, and finds it twice.
+    for batch in range(BATCHES):
+        rotations = sample_rotations(-(-settings.hypotheses // BATCHES), rng)
+        poses = place_cameras(rotations, points, np.ones(len(points)), evidence, rng)
+        scores = robot.mask_overlap(poses, camera, masks)
+        for index in _diverse(poses, scores, centre, -(-settings.candidates // BATCHES)):
+            fit = fit_silhouettes(problem, Estimate(poses[index]), pose_only, rough, targets)
+            refined.append(Candidate(fit.estimate.T_camera_base, float(fit.iou.mean())))
         if on_progress:
-            on_progress(0.3 + 0.5 * (done + 1) / len(chosen))
-        if refined[-1].score >= CONVINCING_OVERLAP:
+            on_progress(0.8 * (batch + 1) / BATCHES)
+        convincing = sum(candidate.score >= CONVINCING_OVERLAP for candidate in refined)
+        if convincing >= CONVINCING_HYPOTHESES:
             break
+    agreement = start_agreement(
+        [candidate.T_camera_base for candidate in refined],
+        [candidate.score for candidate in refined],
+        centre,
+    )
     refined.sort(key=lambda candidate: -candidate.score)
     closer = (
         Level(1 / 8, 12, 8.0, 4.0, detail_m=0.01),
@@ -126,7 +142,7 @@ def search_masks(
         finalists.append(Candidate(fit.estimate.T_camera_base, float(fit.iou.mean())))
     if on_progress:
         on_progress(1.0)
-    return sorted(finalists, key=lambda candidate: -candidate.score)
+    return sorted(finalists, key=lambda candidate: -candidate.score), agreement
 
 
 def search_change(
@@ -137,7 +153,7 @@ def search_change(
     settings: SearchSettings = SearchSettings(),
     seed: int = 0,
     on_progress: Progress | None = None,
-) -> list[Candidate]:
+) -> tuple[list[Candidate], StartAgreement]:
     """Find camera poses that explain what changes between images; best first.
 
     Args:
@@ -148,6 +164,9 @@ def search_change(
         settings: Effort.
         seed: Seed of the random hypotheses.
         on_progress: Called with the finished share of the work.
+
+    Returns:
+        The candidates, and whether those that were followed to the end agreed.
     """
     rng = np.random.default_rng(seed)
     robot = PosedRobot(surface.simplified(settings.detail_m), motion.link_poses())
@@ -183,12 +202,13 @@ def search_change(
         poses = np.where(better[:, None, None], varied[index], poses)
         scores = np.where(better, varied_scores[index], scores)
         # Half of the candidates suffice after each round.
-        order = np.argsort(-scores)[: max(settings.finalists, len(scores) // 2)]
+        order = np.argsort(-scores)[: max(AGREEING_CANDIDATES, len(scores) // 2)]
         poses, scores = poses[order], scores[order]
         if on_progress:
             on_progress(0.5 + 0.5 * (done + 1) / len(rounds))
     ranked = [Candidate(pose, float(score)) for pose, score in zip(poses, scores, strict=True)]
-    return _distinct(ranked, centre, settings.finalists)
+    agreement = start_agreement(list(poses), scores.tolist(), centre)
+    return _distinct(ranked, centre, settings.finalists), agreement
 
 
 def _sampled_points(
@@ -201,17 +221,6 @@ def _sampled_points(
     return posed.reshape(-1, 3), np.tile(mobility, len(posed))
 
 
-def _separation(
-    first: NDArray[np.float64], second: NDArray[np.float64], centre: NDArray[np.float64]
-) -> float:
-    """Return how different two views are: 1 for 20 degrees or for 15 % of the distance."""
-    cosine = (np.einsum("ij,ij->", first[:3, :3], second[:3, :3]) - 1.0) / 2.0
-    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
-    a = first[:3, :3] @ centre + first[:3, 3]
-    b = second[:3, :3] @ centre + second[:3, 3]
-    return float(angle / np.radians(20) + np.linalg.norm(a - b) / (0.15 * np.linalg.norm(a)))
-
-
 def _diverse(
     poses: NDArray[np.float64],
     scores: NDArray[np.float64],
@@ -221,7 +230,7 @@ def _diverse(
     """Return indices of the best poses, no two of them alike."""
     chosen: list[int] = []
     for index in np.argsort(-scores):
-        if all(_separation(poses[index], poses[other], centre) > 1.0 for other in chosen):
+        if all(view_separation(poses[index], poses[other], centre) > 1.0 for other in chosen):
             chosen.append(int(index))
             if len(chosen) == count:
                 break

@@ -134,7 +134,7 @@ def refine_from_images(
     estimate = start
     for number, turn in enumerate(rounds):
         small = camera.scaled(turn.scale)
-        T_camera_link = estimate.T_camera_base @ motion.link_poses(estimate.lags())
+        T_camera_link = estimate.T_camera_base @ estimate.link_poses(motion)
         rendered = silhouettes(
             surface.simplified(turn.detail_m), T_camera_link, estimate.camera(small)
         )

@@ -187,7 +187,7 @@ def evaluate(
     """
     targets = prepare_targets(problem.masks, 1.0, problem.ignore)
     outline = render_outline(problem.surface, problem.motion, problem.camera, estimate)
-    measured = measure_forward(outline, targets, estimate.mask_bias_px, problem.weights())
+    measured = measure_forward(outline, targets, estimate.biases_px(), problem.weights())
     system = step(estimate, outline, measured, problem.camera, Parameters(), kernel_px).system
     iou = intersection_over_union(outline.masks, targets.masks, targets.ignore)
     return iou, frame_distance_px(system, len(problem.masks))
@@ -206,12 +206,21 @@ def _fit_level(
     surface = problem.surface.simplified(level.detail_m)
     weights = problem.weights()
     if level.scale < 1 / 4:
-        parameters = replace(parameters, mask_bias=False, focal_scale=False, frame_lags=False)
+        parameters = replace(
+            parameters,
+            mask_bias=False,
+            image_biases=False,
+            focal_scale=False,
+            frame_lags=False,
+            joint_offsets=False,
+        )
     kernels = np.geomspace(level.first_kernel_px, level.last_kernel_px, level.steps)
     best: tuple[float, Step, Estimate] | None = None
     for kernel in kernels:
-        outline = render_outline(surface, problem.motion, camera, estimate)
-        bias = estimate.mask_bias_px * level.scale
+        outline = render_outline(
+            surface, problem.motion, camera, estimate, with_joints=parameters.joint_offsets
+        )
+        bias = estimate.biases_px() * level.scale
         measured = measure_forward(outline, targets, bias, weights)
         if level.backward:
             measured = measured.joined(measure_backward(outline, targets, bias, weights))

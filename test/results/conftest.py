@@ -9,6 +9,7 @@ from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import (
     Covariance,
+    Finding,
     FrameQuality,
     Provenance,
     RobotRecord,
@@ -30,7 +31,14 @@ def calibration() -> Calibration:
             frame_id="kitchen_optical_frame",
         ),
         robot=RobotRecord("panda", "panda_link0", "panda_hand", "sha256:abc"),
-        verdict=Verdict("warning", ("Only 3 frames fit: check the clocks.", "Köln: masks thin.")),
+        verdict=Verdict(
+            "warning",
+            ("Only 3 frames fit: check the clocks.", "Köln: masks thin."),
+            (
+                Finding("images_late", "warning", "Only 3 frames fit", "check the clocks.", 2.5),
+                Finding("light_changed", "note", "it got darker", "draw the curtains"),
+            ),
+        ),
         provenance=Provenance(
             recording="/data/bag one",
             fingerprint="ff00",
@@ -49,6 +57,7 @@ def calibration() -> Calibration:
         lag_ms=3,
         point_offset_m=np.array([0.01, -0.02, 1 / 30]),
         focal_scale=None,
+        joint_offsets={"joint1": 0.001, "joint2": -0.0025},
         mask_bias_px=-0.7,
         stages={"coarse": T},
     )

@@ -42,6 +42,7 @@ def test_round_trip_loses_nothing(calibration: Calibration, tmp_path: Path) -> N
     np.testing.assert_array_equal(loaded.covariance.matrix, calibration.covariance.matrix)
     assert loaded.covariance.order == calibration.covariance.order
     assert (loaded.lag_ms, loaded.mask_bias_px, loaded.focal_scale) == (3.0, -0.7, None)
+    assert loaded.joint_offsets == {"joint1": 0.001, "joint2": -0.0025}
     np.testing.assert_array_equal(loaded.point_offset_m, calibration.point_offset_m)
     np.testing.assert_array_equal(loaded.stages["coarse"], calibration.stages["coarse"])
     assert loaded.provenance.frames_used == (0, 4, 9)

@@ -51,6 +51,7 @@ def outline_of(mask: NDArray[np.bool_]) -> Outline:
     count = len(contour)
     return Outline(
         contour.frame,
+        np.zeros(count, np.int32),
         contour.pixels.astype(float),
         contour.normals.astype(float),
         np.zeros((count, 3)),

@@ -65,6 +65,7 @@ class World:
         speed = -self.velocity @ estimate.T_camera_base[:3, :3].T
         return Outline(
             self.frame,
+            np.zeros_like(self.frame),
             self.pixels(estimate, camera),
             self.direction,
             points,

@@ -80,12 +80,15 @@ def test_nothing_in_common_is_an_error_that_lists_both(recorded: tuple[str, ...]
         match_joints(chain("a", "b"), recorded)
 
 
-def test_masks_limit_the_frames_to_those_fitted(
+def test_masks_limit_the_frames_to_those_fitted_and_held_out(
     simulated_recording: Recording, demo_robot: Robot
 ) -> None:
     seen = prepare(simulated_recording, demo_robot, FEW)
-    assert len(seen.frames) == 6 and (np.diff(seen.frames) > 0).all()
-    np.testing.assert_array_equal(seen.solve, np.arange(6))
+    assert len(seen.solve) == 6 and (np.diff(seen.frames) > 0).all()
+    # The others are predicted, to see whether the pose holds for images that it was not fitted to.
+    others = seen.held_out()
+    assert len(others) == 8 and not set(others) & set(seen.solve)
+    assert len(seen.frames) == 14
     assert seen.masks is not None
     for i, frame in enumerate(seen.frames):
         np.testing.assert_array_equal(seen.images[i], simulated_recording.images[int(frame)])
@@ -100,7 +103,7 @@ def test_more_frames_serve_the_background(
     simulated_recording: Recording, demo_robot: Robot
 ) -> None:
     seen = prepare(replace(simulated_recording, masks=None), demo_robot, FEW)
-    assert len(seen.frames) == 12 and len(seen.solve) == 6
+    assert len(seen.frames) == 14 and len(seen.solve) == 6
     assert (np.diff(seen.frames) > 0).all() and seen.masks is None
     few = seen.spread(3)
     assert len(few) == 3 and set(few) <= set(seen.solve)
@@ -110,7 +113,7 @@ def test_fitted_frames_differ_more_than_neighbours(
     simulated_recording: Recording, demo_robot: Robot
 ) -> None:
     seen = prepare(simulated_recording, demo_robot, FEW)
-    chosen = seen.motion.positions()
+    chosen = seen.motion.subset(seen.solve).positions()
     apart = min(np.linalg.norm(a - b) for i, a in enumerate(chosen) for b in chosen[:i])
     dense = simulated_recording.joints.at(
         simulated_recording.image_stamps_ns, demo_robot.kinematics.joint_names
@@ -140,9 +143,13 @@ def test_a_recording_without_any_mask_in_it_is_an_error(
         prepare(recording, demo_robot, FEW)
 
 
-def test_one_frame_is_not_enough(simulated_recording: Recording, demo_robot: Robot) -> None:
+def test_one_frame_is_enough_only_with_a_mask(
+    simulated_recording: Recording, demo_robot: Robot
+) -> None:
+    single = simulated_recording.subset([3])
+    assert len(prepare(single, demo_robot, FEW).solve) == 1
     with pytest.raises(RecordingError, match="record the robot in several poses"):
-        prepare(simulated_recording.subset([3]), demo_robot, FEW)
+        prepare(replace(single, masks=None), demo_robot, FEW)
 
 
 def test_a_robot_at_rest_is_an_error(simulated_recording: Recording, demo_robot: Robot) -> None:
@@ -181,8 +188,8 @@ def test_links_of_unknown_pose_are_not_compared(
 
 def test_wide_images_are_reduced(simulated_recording: Recording, demo_robot: Robot) -> None:
     seen = prepare(simulated_recording, demo_robot, FrameSettings(count=3, working_width_px=160))
-    assert seen.images.shape == (3, 120, 160, 3)
-    assert seen.masks is not None and seen.masks.shape == (3, 120, 160)
+    assert seen.images.shape == (11, 120, 160, 3)
+    assert seen.masks is not None and seen.masks.shape == (11, 120, 160)
     assert (seen.camera.width, seen.camera.height) == (160, 120)
 
 

@@ -42,7 +42,8 @@ def test_masks_lead_to_the_camera(
     problem: SilhouetteProblem, simulated: SimulatedRecording
 ) -> None:
     shares: list[float] = []
-    found = search_masks(problem, SMALL, seed=1, on_progress=shares.append)
+    found, agreement = search_masks(problem, SMALL, seed=1, on_progress=shares.append)
+    assert agreement.tried >= agreement.agreeing >= 2
     check_order(found, 2)
     angle_deg, distance_m = se3.difference(found[0].T_camera_base, simulated.T_camera_base)
     assert angle_deg < 3.0 and distance_m < 0.08
@@ -52,14 +53,14 @@ def test_masks_lead_to_the_camera(
 
 def test_the_same_seed_gives_the_same_candidates(problem: SilhouetteProblem) -> None:
     tiny = SearchSettings(hypotheses=60, candidates=2, finalists=1)
-    first, second = (search_masks(problem, tiny, seed=3) for _ in range(2))
+    first, second = (search_masks(problem, tiny, seed=3)[0] for _ in range(2))
     for a, b in zip(first, second, strict=True):
         np.testing.assert_array_equal(a.T_camera_base, b.T_camera_base)
 
 
 def test_empty_masks_are_no_crash(problem: SilhouetteProblem) -> None:
     empty = replace(problem, masks=np.zeros_like(problem.masks))
-    found = search_masks(empty, SearchSettings(hypotheses=30, candidates=2, finalists=1))
+    found, _ = search_masks(empty, SearchSettings(hypotheses=30, candidates=2, finalists=1))
     assert np.isfinite(found[0].T_camera_base).all()
 
 
@@ -68,7 +69,7 @@ def test_change_leads_near_the_camera(
 ) -> None:
     frames = np.array([0, 3, 6, 9, 12, 15, 17, 19])
     settings = SearchSettings(hypotheses=2500, candidates=16, finalists=2)
-    found = search_change(
+    found, agreement = search_change(
         simulated.images[frames],
         demo_robot.surface,
         simulated_motion.subset(frames),
@@ -76,6 +77,7 @@ def test_change_leads_near_the_camera(
         settings,
     )
     check_order(found, 2)
+    assert agreement.tried == 6 and agreement.agreeing >= 1
     errors = [se3.difference(c.T_camera_base, simulated.T_camera_base) for c in found]
     assert min(angle for angle, _ in errors) < 10.0
     assert min(distance for _, distance in errors) < 0.25

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry import se3
+from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.robot.description import Robot, load_robot
 from calib_all_ros.simulation.simulator import SimulatedRecording
@@ -215,3 +216,40 @@ def test_fits_masks_of_a_path_tracer(name: str, urdf: str, shared_data: Path) ->
     angle_deg, distance_m = se3.difference(fit.estimate.T_camera_base, truth)
     assert angle_deg < 0.2 and distance_m < 0.006
     assert fit.iou.min() > 0.95
+
+
+def test_masks_that_err_from_image_to_image(
+    problem: SilhouetteProblem, simulated: SimulatedRecording
+) -> None:
+    """Half of the masks are too fat and half too thin: one common bias is right for none."""
+    fat_px = np.array([2.0, -2.0, 3.0, -1.0, 2.0, -3.0, -2.0, 3.0])
+    masks = [signed_distance(m) < fat for m, fat in zip(problem.masks, fat_px, strict=True)]
+    uneven = replace(problem, masks=np.stack(masks))
+    start = off(simulated.T_camera_base, 2.0, 0.03)
+    own = fit_silhouettes(uneven, start, Parameters(image_biases=True))
+    np.testing.assert_allclose(own.estimate.biases_px(), fat_px, atol=0.5)
+    error = se3.difference(own.estimate.T_camera_base, simulated.T_camera_base)[1]
+    common = fit_silhouettes(uneven, start)
+    common_error = se3.difference(common.estimate.T_camera_base, simulated.T_camera_base)[1]
+    assert error < 0.004 and error < 0.5 * common_error
+    assert own.estimate.common().image_biases_px is None
+
+
+def test_recovers_where_a_joint_has_its_zero(
+    problem: SilhouetteProblem, simulated: SimulatedRecording
+) -> None:
+    joint = 3
+    series = {name: problem.motion.joints.series(name) for name in problem.motion.joints.names}
+    name = problem.motion.kinematics.joint_names[joint]
+    stamps, positions = series[name]
+    series[name] = stamps, positions + 0.02
+    wrong = replace(
+        problem, motion=replace(problem.motion, joints=JointTrajectory.from_series(series))
+    )
+    start = off(simulated.T_camera_base, 2.0, 0.03)
+    blind = fit_silhouettes(wrong, start, Parameters(lag=False))
+    wide = Parameters(lag=False, joint_offsets=True, joint_offset_sigma=0.05)
+    fit = fit_silhouettes(wrong, start, wide)
+    assert fit.estimate.joint_offsets is not None
+    assert fit.estimate.joint_offsets[joint] == pytest.approx(-0.02, abs=0.005)
+    assert fit.iou.mean() > blind.iou.mean()

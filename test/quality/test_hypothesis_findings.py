@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from calib_all_ros.quality.hypotheses import HypothesisTest
+from calib_all_ros.quality.hypothesis_findings import hypothesis_findings
+from calib_all_ros.quality.limits import VerdictLimits
+from calib_all_ros.quality.pose_changes import PoseChange
+from calib_all_ros.results.records import Finding
+
+JOINTS = ("shoulder", "elbow", "wrist")
+NUMBERS = np.array([0, 3, 7, 12, 20])
+STAMPS_S = np.array([0.0, 1.0, 2.5, 4.0, 6.0])
+LIMITS = VerdictLimits()
+
+
+def outcome(
+    name: str,
+    value: tuple[float, ...],
+    gain: float = 0.2,
+    subject: int = -1,
+    change: PoseChange = PoseChange(30.0, 0.2),  # noqa: B008
+    sigma: float = 1e-4,
+) -> HypothesisTest:
+    return HypothesisTest(name, subject, np.array(value), np.full(len(value), sigma), gain, change)
+
+
+def findings(*tests: HypothesisTest, misfit: bool = False) -> list[Finding]:
+    return hypothesis_findings(tests, JOINTS, NUMBERS, STAMPS_S, LIMITS, misfit=misfit)
+
+
+@pytest.mark.parametrize(
+    ("test", "cause", "words"),
+    [
+        (outcome("focal", (0.034,)), "wrong_intrinsics", "3.4 % longer"),
+        (outcome("focal", (-0.02,)), "wrong_intrinsics", "2.0 % shorter"),
+        (outcome("principal_point", (7.2, -12.0)), "wrong_intrinsics", "+7, -12 px"),
+        (outcome("distortion", (-0.12,)), "wrong_intrinsics", "k1 about -0.120"),
+        (outcome("joint", (0.021,), subject=1), "wrong_robot_model", "'elbow' being +0.021"),
+        (outcome("origin", (0.03, 0.04, 0), subject=2), "wrong_robot_model", "'wrist' sitting 50"),
+        (outcome("lag_drift", (0.012,)), "images_late", "+12.0 ms a second"),
+        (outcome("pose_step", (0.02,) * 6, 0.5, 2), "camera_moved", "from image 7 on (2.5 s"),
+    ],
+)
+def test_each_hypothesis_has_its_words(test: HypothesisTest, cause: str, words: str) -> None:
+    (found,) = findings(test)
+    assert found.cause == cause and words in found.evidence
+    assert "by 30 mm and 0.2 deg" in found.evidence and found.advice
+
+
+def test_a_step_is_cut_off_at_its_shorter_side() -> None:
+    early, late = (findings(outcome("pose_step", (0.1,) * 6, 0.5, i))[0] for i in (1, 3))
+    assert "--start 1.0" in early.advice and "--end 4.0" in late.advice
+
+
+@pytest.mark.parametrize(
+    ("change", "severity"),
+    [
+        (PoseChange(LIMITS.rejected_change_mm + 1, 0.0), "rejected"),
+        (PoseChange(0.0, LIMITS.rejected_change_deg + 0.1), "rejected"),
+        (PoseChange(LIMITS.doubted_change_mm + 1, 0.0), "warning"),
+        (PoseChange(0.0, LIMITS.doubted_change_deg + 0.1), "warning"),
+    ],
+)
+def test_what_it_does_to_the_pose_decides(change: PoseChange, severity: str) -> None:
+    assert findings(outcome("focal", (0.01,), change=change))[0].severity == severity
+
+
+def test_what_hardly_moves_the_camera_is_not_held_against_it() -> None:
+    assert findings(outcome("focal", (0.01,), change=PoseChange(1.0, 0.1))) == []
+
+
+def test_what_the_images_do_not_support_does_not_count() -> None:
+    assert findings(outcome("focal", (0.03,), gain=LIMITS.hypothesis_gain / 2)) == []
+    assert findings(outcome("focal", (0.03,), sigma=0.03)) == []
+
+
+def test_what_a_wrong_parameter_draws_along_is_left_out() -> None:
+    found = findings(outcome("joint", (0.03,), 0.1, 1), outcome("focal", (0.03,), 0.4))
+    assert [finding.cause for finding in found] == ["wrong_intrinsics"]
+
+
+def test_where_nothing_fits_small_corrections_mean_nothing() -> None:
+    assert findings(outcome("focal", (0.03,), 0.1), misfit=True) == []
+    assert findings(outcome("focal", (0.03,), 0.6), misfit=True)
