@@ -17,8 +17,10 @@ from calib_all_ros.input_files import InputFiles
 from calib_all_ros.pictures.results import write_pictures
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
+from calib_all_ros.report.page import write_report
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot, load_robot, read_description
+from calib_all_ros.solving.evidence import Evidence
 
 logger = logging.getLogger(__name__)
 
@@ -85,16 +87,18 @@ def save_results(
     robot: Robot,
     on_progress: Callable[[str, float], None] | None = None,
     *,
+    evidence: Evidence | None = None,
     read_s: float = 0.0,
 ) -> Calibration:
-    """Write the pictures and ``calibration.yaml``, and return what that file holds.
+    """Write pictures, ``report.html`` and ``calibration.yaml``; return what that file holds.
 
     Args:
         folder: Where to write.
         calibration: The result.
         recording: What it was calibrated from.
         robot: Its robot.
-        on_progress: Called with "pictures" and the finished share.
+        on_progress: Called with "pictures", then "report", and the finished share.
+        evidence: What was seen in the images; without it the report has fewer plots.
         read_s: How long reading took, seconds; it goes to the stage times.
 
     Raises:
@@ -104,8 +108,17 @@ def save_results(
     write_pictures(folder, calibration, recording, robot, on_progress)
     stages = calibration.provenance.stage_times_s
     times = {"read": read_s, **stages, "pictures": time.perf_counter() - began}
-    calibration = replace(
-        calibration, provenance=replace(calibration.provenance, stage_times_s=times)
-    )
+    calibration = _with_stage_times(calibration, times)
+    began = time.perf_counter()
+    if on_progress:
+        on_progress("report", 0.0)
+    write_report(folder, calibration, recording, robot, evidence)
+    calibration = _with_stage_times(calibration, {**times, "report": time.perf_counter() - began})
     calibration.save(folder)
+    if on_progress:
+        on_progress("report", 1.0)
     return calibration
+
+
+def _with_stage_times(calibration: Calibration, times: dict[str, float]) -> Calibration:
+    return replace(calibration, provenance=replace(calibration.provenance, stage_times_s=times))

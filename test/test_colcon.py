@@ -52,6 +52,14 @@ def test_shared_files_are_installed(repository: Path, workspace: Path) -> None:
     assert {path for path in wanted if not (share / path).is_file()} == set()
 
 
+def test_templates_of_the_report_are_installed(repository: Path, workspace: Path) -> None:
+    template = Path("calib_all_ros", "report", "template")
+    (installed,) = (workspace / "install").rglob(f"site-packages/{template}")
+    wanted = {path.name for path in (repository / template).iterdir()}
+    assert {path.name for path in installed.iterdir()} == wanted
+    assert "report.html.j2" in wanted
+
+
 def test_executables_are_where_ros2_run_looks(workspace: Path) -> None:
     prefix = workspace / "install" / "calib_all_ros"
     (points,) = prefix.rglob("entry_points.txt")

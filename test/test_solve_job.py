@@ -60,12 +60,12 @@ def test_results_carry_the_time_of_all_stages(
     )
     saved = save_results(tmp_path, calibration, simulated_recording, demo_robot, read_s=1.5)
     times = saved.provenance.stage_times_s
-    assert list(times) == ["read", "search", "pictures"]
+    assert list(times) == ["read", "search", "pictures", "report"]
     assert (times["read"], times["search"]) == (1.5, 2.0)
     read = Calibration.load(tmp_path)
     assert read.provenance.stage_times_s == times
     np.testing.assert_array_equal(read.T_camera_base, truth)
-    assert {path.suffix for path in tmp_path.iterdir()} == {".yaml", ".png"}
+    assert {path.suffix for path in tmp_path.iterdir()} == {".yaml", ".png", ".html"}
 
 
 def test_warnings_are_logged(

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from calib_all_ros.calibration import Mark, calibrate
+from calib_all_ros.calibration import Mark, calibrate_with_evidence
 from calib_all_ros.commands.options import CalibrateOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
@@ -96,8 +96,12 @@ def _calibrate_into(
     mark = _mark(options, robot)
     read_s = time.perf_counter() - began
     bars("read", 1.0)
-    calibration = calibrate(recording, robot, mark=mark, settings=settings, on_progress=bars)
-    calibration = save_results(folder, calibration, recording, robot, bars, read_s=read_s)
+    calibration, evidence = calibrate_with_evidence(
+        recording, robot, mark=mark, settings=settings, on_progress=bars
+    )
+    calibration = save_results(
+        folder, calibration, recording, robot, bars, evidence=evidence, read_s=read_s
+    )
     errors = _errors(calibration, recording, robot)
     if errors is not None:
         logger.info("against the truth that the recording carries: %s", errors)

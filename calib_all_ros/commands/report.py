@@ -15,6 +15,14 @@ from calib_all_ros.quality.errors_against_truth import PoseErrors
 from calib_all_ros.results.calibration import Calibration
 
 _LABEL_WIDTH = 14
+# The others are in calibration.yaml and report.html.
+_SHOWN = (
+    "iou_median",
+    "contour_median_px",
+    "outline_share",
+    "edge_share",
+    "edge_within_1px_share",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,10 +46,15 @@ def as_json(finished: FinishedCalibration) -> str:
     document = {
         "verdict": calibration.verdict.status,
         "reasons": list(calibration.verdict.reasons),
+        "causes": list(calibration.verdict.causes),
+        "findings": [asdict(finding) for finding in calibration.verdict.findings],
         "base_frame": calibration.robot.base_frame,
         "camera_frame": calibration.camera.frame_id,
         "T_base_camera": calibration.T_base_camera.tolist(),
         "T_camera_base": calibration.T_camera_base.tolist(),
+        "covariance": None
+        if calibration.covariance is None
+        else calibration.covariance.matrix.tolist(),
         "lag_ms": calibration.lag_ms,
         "quality": dict(calibration.quality),
         "errors": None if finished.errors is None else asdict(finished.errors),
@@ -69,8 +82,9 @@ def as_table(finished: FinishedCalibration) -> str:
         rows.append(("Lag", f"{calibration.lag_ms:+.1f} ms (images stamped later than taken)"))
     used, chosen = calibration.provenance.frames_used, calibration.frames
     rows.append(("Frames", f"{len(used)} of {len(chosen)} chosen ones used"))
-    figures = [f"{name} {value:.3g}" for name, value in calibration.quality.items()]
-    rows += _wrapped("Agreement", figures)
+    rows += _certainty(calibration)
+    shown = {name: calibration.quality[name] for name in _SHOWN if name in calibration.quality}
+    rows += _wrapped("Agreement", [f"{name} {value:.3g}" for name, value in shown.items()])
     if finished.errors is not None:
         errors = finished.errors
         rows.append(
@@ -88,6 +102,46 @@ def as_table(finished: FinishedCalibration) -> str:
     labels = ["Files"] + [""] * len(finished.files)
     rows += [(label, str(path)) for label, path in zip(labels, finished.files, strict=False)]
     return "\n".join(f"{label:<{_LABEL_WIDTH}} {text}".rstrip() for label, text in rows)
+
+
+def _certainty(calibration: Calibration) -> list[tuple[str, str]]:
+    """Return how sure the pose is, as far as that was measured."""
+    quality = calibration.quality
+    rows = []
+    if "expected_position_mm" in quality and calibration.verdict.status != "rejected":
+        rows.append(
+            (
+                "Expected error",
+                f"within {quality['expected_position_mm']:.1f} mm and "
+                f"{quality['expected_rotation_deg']:.2f} deg in nine of ten cases",
+            )
+        )
+    if "leave_some_out_position_mm" in quality:
+        rows.append(
+            (
+                "Scatter",
+                f"{quality['leave_some_out_position_mm']:.2f} mm and "
+                f"{quality['leave_some_out_rotation_deg']:.3f} deg when a quarter of the images "
+                "is left out",
+            )
+        )
+    if "held_out_outline_share" in quality:
+        rows.append(
+            (
+                "Held out",
+                f"{quality['held_out_frames']:.0f} other images agree along "
+                f"{100 * quality['held_out_outline_share']:.0f} % of the outline",
+            )
+        )
+    if quality.get("starts_tried"):
+        rows.append(
+            (
+                "Starts",
+                f"{quality['starts_agreeing']:.0f} of {quality['starts_tried']:.0f} agree, best "
+                f"other pose {100 * quality['rival_share']:.0f} % as good",
+            )
+        )
+    return rows
 
 
 def _wrapped(label: str, items: list[str], per_line: int = 4) -> list[tuple[str, str]]:

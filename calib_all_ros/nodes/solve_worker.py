@@ -90,5 +90,13 @@ def _solve_into(folder: Path, request: Solve, work: Work) -> Solved:
         recording, robot, mark=mark, settings=request.settings, on_progress=work.progress
     )
     display = make_display(calibration, evidence, recording, robot, request.eef_link)
-    calibration = save_results(folder, calibration, recording, robot, work.progress, read_s=read_s)
+    calibration = save_results(
+        folder,
+        calibration,
+        recording,
+        robot,
+        work.progress,
+        evidence=evidence,
+        read_s=read_s,
+    )
     return Solved(calibration, display)

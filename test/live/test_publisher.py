@@ -32,6 +32,7 @@ from calib_all_ros.results.store import ResultStore
 OPTICAL = "camera_color_optical_frame"
 BASE = "panda_link0"
 HEAVY = ("scipy", "cv2", "numba", "trimesh", "rosbags", "mcap", "yourdfpy", "lz4", "zstandard")
+HEAVY += ("matplotlib", "jinja2")
 DRIVER = ("camera_link camera_color_frame", f"camera_color_frame {OPTICAL}")
 
 

@@ -36,7 +36,7 @@ QUICK = Settings.from_mapping(
         "search": {"hypotheses": 2500, "candidates": 16, "finalists": 2, "attempts": 1},
     }
 )
-HEAVY = ("rclpy", "scipy", "cv2", "numba", "trimesh", "rosbags", "yourdfpy")
+HEAVY = ("rclpy", "scipy", "cv2", "numba", "trimesh", "rosbags", "yourdfpy", "matplotlib")
 PATIENCE_S = 120.0
 
 
@@ -67,12 +67,15 @@ def test_the_worker_does_what_calibrate_does(simulated_bag: Path, tmp_path: Path
     assert solved.calibration.robot.eef_link == "hand"
     saved = Calibration.load(tmp_path)
     np.testing.assert_array_equal(saved.T_camera_base, solved.calibration.T_camera_base)
-    assert {"read", "pictures"} < set(saved.provenance.stage_times_s)
+    assert {"read", "pictures", "report"} < set(saved.provenance.stage_times_s)
     names = {path.name for path in tmp_path.iterdir()}
-    assert {"calibration.yaml", "calib_all.log", "contact_sheet.png"} < names
+    assert {"calibration.yaml", "calib_all.log", "contact_sheet.png", "report.html"} < names
     assert "verdict: accepted" in (tmp_path / "calib_all.log").read_text()
     stages = list(dict.fromkeys(m.stage for m in heard if isinstance(m, Progress)))
-    assert stages[:3] == ["read", "prepare", "mark"] and stages[-1] == "pictures"
+    assert stages[:3] == ["read", "prepare", "mark"] and stages[-2:] == ["pictures", "report"]
+    # The report has what only the solve knows.
+    report = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "The mark on hand" in report
     display = solved.display
     assert display.overlay.shape == (240, 320, 3) and display.track is not None
     assert display.path_link == "hand" and display.path.shape == (20, 3)
