@@ -23,6 +23,7 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Verdict
 
 HEAVY = ("numpy", "scipy", "cv2", "numba", "trimesh", "rosbags", "yourdfpy", "yaml", "tqdm")
+HEAVY += ("matplotlib", "jinja2")
 
 
 class Run(NamedTuple):
@@ -48,7 +49,9 @@ def result(run: Run) -> Path:
     return run.out
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["calibrate", "--help"], ["--version"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["calibrate", "--help"], ["plan", "--help"], ["--version"]]
+)
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys; from calib_all_ros.cli import main\n"
@@ -69,7 +72,7 @@ def test_module_is_the_command() -> None:
 
 def test_result_files(result: Path) -> None:
     names = {path.name for path in result.iterdir()}
-    assert {"calibration.yaml", "calib_all.log", "contact_sheet.png"} <= names
+    assert {"calibration.yaml", "calib_all.log", "contact_sheet.png", "report.html"} <= names
     assert any(name.startswith("overlay_") and name.endswith(".png") for name in names)
     log = (result / "calib_all.log").read_text()
     assert "--masks recorded" in log
@@ -84,7 +87,7 @@ def test_result_is_right(result: Path, simulated_folder: Path) -> None:
     degrees, metres = difference(calibration.T_camera_base, truth)
     assert degrees < 0.3
     assert metres < 0.005
-    assert {"read", "pictures"} < set(calibration.provenance.stage_times_s)
+    assert {"read", "pictures", "report"} < set(calibration.provenance.stage_times_s)
 
 
 def test_table_tells_what_was_found(run: Run) -> None:
@@ -121,10 +124,10 @@ class _Solved:
     def __init__(self, result: Path, verdict: Verdict) -> None:
         self._result, self._verdict = result, verdict
 
-    def __call__(self, *args: object, **kwargs: object) -> Calibration:
+    def __call__(self, *args: object, **kwargs: object) -> tuple[Calibration, None]:
         solved = Calibration.load(self._result)
         object.__setattr__(solved, "verdict", self._verdict)
-        return solved
+        return solved, None
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,7 @@ def test_exit_code_of_each_verdict(
     verdict: Verdict,
     exit_code: int,
 ) -> None:
-    monkeypatch.setattr(command, "calibrate", _Solved(result, verdict))
+    monkeypatch.setattr(command, "calibrate_with_evidence", _Solved(result, verdict))
     out = tmp_path / "out"
     assert main(["calibrate", str(simulated_folder), "--out", str(out)]) == exit_code
     printed = capsys.readouterr().out
@@ -166,7 +169,7 @@ def test_interruption_leaves_nothing(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(command, "calibrate", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(command, "calibrate_with_evidence", raising(KeyboardInterrupt()))
     out = tmp_path / "out"
     assert main(["calibrate", str(simulated_folder), "--out", str(out)]) == 130
     assert "interrupted" in capsys.readouterr().err
@@ -181,7 +184,7 @@ def test_internal_error_is_one_line_and_a_log(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(command, "calibrate", raising(ZeroDivisionError("bad luck")))
+    monkeypatch.setattr(command, "calibrate_with_evidence", raising(ZeroDivisionError("bad luck")))
     out = tmp_path / "out"
     assert main(["calibrate", str(simulated_folder), "--out", str(out)]) == 1
     (line,) = capsys.readouterr().err.splitlines()

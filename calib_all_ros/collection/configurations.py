@@ -22,6 +22,7 @@ import yaml
 from numpy.typing import NDArray
 
 from calib_all_ros.collection.errors import CollectionError
+from calib_all_ros.results import yaml_text
 from calib_all_ros.results.atomic_file import write_atomically
 
 
@@ -101,16 +102,19 @@ def read_configurations(path: Path, joint_names: Sequence[str] = ()) -> JointCon
 
 
 def write_configurations(path: Path, configurations: JointConfigurations) -> None:
-    """Write a YAML file of joint configurations, whole or not at all.
+    """Write a file of joint configurations, whole or not at all.
+
+    A ``.txt`` gets one list a line, without the joints' names; any other file is YAML.
 
     Raises:
         ResultError: The file cannot be written.
     """
-    document = {
-        "joint_names": list(configurations.joint_names),
-        "configurations": configurations.positions.tolist(),
-    }
-    write_atomically(path, yaml.safe_dump(document, sort_keys=False).encode())
+    rows = configurations.positions.tolist()
+    if path.suffix.lower() == ".txt":
+        write_atomically(path, "".join(f"{row}\n" for row in rows).encode())
+        return
+    document = {"joint_names": list(configurations.joint_names), "configurations": rows}
+    write_atomically(path, yaml_text.dump(document).encode())
 
 
 def _no_configurations(path: Path, reason: str) -> CollectionError:

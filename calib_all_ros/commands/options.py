@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `calib_all calibrate` is asked to do."""
+"""What the commands are asked to do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -56,3 +57,139 @@ class CalibrateOptions:
     seed: int | None = None
     json: bool = False
     quiet: bool = False
+
+
+@dataclass(frozen=True)
+class PlanOptions:
+    """The arguments of `calib_all plan`; None takes the default that its help describes.
+
+    Attributes:
+        urdf: Robot description.
+        out: File of configurations.
+        base_frame: Link of the robot that positions refer to.
+        mesh_paths: Folders searched first for meshes.
+        camera: File of intrinsics.
+        resolution: (width, height) in pixels.
+        hfov: Horizontal field of view in degrees.
+        camera_position: Rough position in the base frame, metres.
+        look_at: What the camera looks at, in the base frame, metres.
+        calibration: An earlier result, which gives camera and pose.
+        pose_uncertainty: Standard deviations of position (m) and rotation (deg).
+        count: How many configurations to propose.
+        home: Where the arm starts: (name, value) of joints, names empty for all in order.
+        joints: Joints that move.
+        joint_limits_margin: Share of each joint's range kept free at either end.
+        ground: Height of the table or floor in the base frame.
+        no_ground: There is none.
+        workspace: Lowest and highest x, y and z of the moving links.
+        in_view: Least share of the moving links inside the image.
+        pictures: Folder for a picture of the planned configurations.
+        seed: Seed of everything random.
+        json: Print JSON instead of a table.
+        quiet: Print errors only.
+    """
+
+    urdf: Path
+    out: Path
+    base_frame: str | None = None
+    mesh_paths: tuple[Path, ...] = ()
+    camera: Path | None = None
+    resolution: tuple[int, int] | None = None
+    hfov: float | None = None
+    camera_position: tuple[float, float, float] | None = None
+    look_at: tuple[float, float, float] | None = None
+    calibration: Path | None = None
+    pose_uncertainty: tuple[float, float] | None = None
+    count: int = 12
+    home: tuple[tuple[str, float], ...] = ()
+    joints: tuple[str, ...] | None = None
+    joint_limits_margin: float = 0.05
+    ground: float | None = None
+    no_ground: bool = False
+    workspace: tuple[float, float, float, float, float, float] | None = None
+    in_view: float = 0.6
+    pictures: Path | None = None
+    seed: int = 0
+    json: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """What is read for a check; None takes the default that the help describes.
+
+    Attributes:
+        recording: Bag, recording folder or .npz; None where `calib_all compare` needs none.
+        urdf: Robot description.
+        base_frame: Link of the robot that the extrinsics refer to.
+        mesh_paths: Folders searched first for meshes.
+        image_topic: Images of a bag.
+        camera_info_topic: Intrinsics of a bag.
+        joint_topics: Joint states of a bag.
+        camera: File of intrinsics to use instead of the recording's.
+        joint_names: Joints of an .npz.
+        start: First image, seconds after the first of the recording.
+        end: Last image, seconds after the first of the recording.
+        masks: "auto", a topic, or a folder.
+        frames: How many images the extrinsics are compared with.
+        config: File of settings.
+        seed: Seed of everything random.
+        transform: Which way a transform goes whose file does not say.
+        camera_frame: Frame of the camera that the extrinsics refer to.
+        json: Print JSON instead of a table.
+        quiet: Print errors only.
+    """
+
+    recording: Path | None = None
+    urdf: Path | None = None
+    base_frame: str | None = None
+    mesh_paths: tuple[Path, ...] = ()
+    image_topic: str | None = None
+    camera_info_topic: str | None = None
+    joint_topics: tuple[str, ...] | None = None
+    camera: Path | None = None
+    joint_names: tuple[str, ...] | None = None
+    start: float | None = None
+    end: float | None = None
+    masks: str = "auto"
+    frames: int | None = None
+    config: Path | None = None
+    seed: int | None = None
+    transform: Literal["T_base_camera", "T_camera_base"] | None = None
+    camera_frame: str | None = None
+    json: bool = False
+    quiet: bool = False
+
+
+@dataclass(frozen=True)
+class CheckOptions(RecordingOptions):
+    """The arguments of `calib_all check`; one of the first three is given.
+
+    Attributes:
+        calibration: A result of this package: file, folder or name.
+        extrinsics: A file of extrinsics in another format.
+        pose: Extrinsics as text.
+        tolerance_mm: Which error of the position is acceptable.
+        tolerance_deg: Which error of the rotation is acceptable.
+        out: Folder for pictures and check.yaml.
+    """
+
+    calibration: str | None = None
+    extrinsics: Path | None = None
+    pose: str | None = None
+    tolerance_mm: float = 5.0
+    tolerance_deg: float = 0.5
+    out: Path | None = None
+
+
+@dataclass(frozen=True)
+class CompareOptions(RecordingOptions):
+    """The arguments of `calib_all compare`.
+
+    Attributes:
+        first: A result or a file of extrinsics.
+        second: Another one.
+    """
+
+    first: str = ""
+    second: str = ""

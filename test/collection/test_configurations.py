@@ -62,3 +62,11 @@ def test_bad_files(tmp_path: Path, name: str, text: str, complaint: str) -> None
 def test_missing_file(tmp_path: Path) -> None:
     with pytest.raises(CollectionError, match="cannot read the joint configurations"):
         read_configurations(tmp_path / "none.yaml")
+
+
+def test_a_text_file_gets_one_list_a_line(tmp_path: Path) -> None:
+    written = JointConfigurations(("b", "a"), np.array([[0.1, -1 / 3], [2.0, 1e-9]]))
+    write_configurations(tmp_path / "joints.txt", written)
+    assert (tmp_path / "joints.txt").read_text().splitlines()[1] == "[2.0, 1e-09]"
+    read = read_configurations(tmp_path / "joints.txt", ("b", "a"))
+    assert np.array_equal(read.positions, written.positions)
