@@ -65,6 +65,7 @@ class CalibratorStatus:
         self._tell_programs(
             calibration.verdict.status,
             calibration.verdict.reasons,
+            causes=list(calibration.verdict.causes),
             notes=list(calibration.notes),
             base_frame=calibration.robot.base_frame,
             camera_frame=calibration.camera.frame_id,

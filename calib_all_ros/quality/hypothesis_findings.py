@@ -15,7 +15,7 @@ from calib_all_ros.results.records import Cause, Finding, Severity
 # A wrong parameter draws others along; what explains less than this share of the best is one.
 SHADOW_SHARE = 0.6
 # Where the outline hardly agrees, the measurements are those of something else, and only what
-# explains most of them counts.
+# explains most of them counts. What explains so much is noted even if it hardly moves the camera.
 DOMINANT_GAIN = 0.3
 
 
@@ -50,6 +50,8 @@ def hypothesis_findings(
         if test.gain < SHADOW_SHARE * counting[0].gain:
             break
         severity = _severity(test, limits)
+        if severity is None and test.gain >= DOMINANT_GAIN:
+            severity = "note"
         cause, what, advice = _words(test, joint_names, frame_numbers, stamps_s)
         if severity is None or cause in [finding.cause for finding in findings]:
             continue

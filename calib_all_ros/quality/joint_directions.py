@@ -14,7 +14,7 @@ from calib_all_ros.solving.observations import Observations
 from calib_all_ros.solving.search import SearchSettings, search_change, search_masks
 
 # Small on purpose: what is compared is how well each variant can do at all.
-_MASK_EFFORT = SearchSettings(hypotheses=3000, candidates=12, finalists=1)
+_MASK_EFFORT = SearchSettings(hypotheses=1600, candidates=8, finalists=1)
 _CHANGE_EFFORT = SearchSettings(hypotheses=1500, candidates=8, finalists=1)
 # Joints that hardly move, or move about zero evenly, look alike either way.
 LEAST_DIFFERENCE_RAD = 0.2

@@ -58,7 +58,7 @@ class VerdictLimits:
     doubted_close_share: float = 0.7
     held_out_share: float = 0.8
     rejected_position_mm: float = 40.0
-    doubted_position_mm: float = 15.0
+    doubted_position_mm: float = 20.0
     rejected_rotation_deg: float = 4.0
     doubted_rotation_deg: float = 1.5
     hypothesis_gain: float = 0.025

@@ -82,3 +82,18 @@ def examine_masks(
     if not inside:
         return None
     return MaskTruth(float(np.median(seen)) if seen else 0.0, float(np.median(inside)))
+
+
+def seen_share(observations: Observations) -> float | None:
+    """Return the share of the image that the robot covers, whatever its pose.
+
+    That of the masks, or without them of what differs from the images' median; median over the
+    images. None with too few images.
+    """
+    if observations.masks is not None:
+        return float(np.median(observations.masks.mean(axis=(1, 2))))
+    if len(observations.images) < MIN_IMAGES:
+        return None
+    small = shrink_images(observations.images, min(WIDTH_PX, observations.camera.width))
+    different = np.abs(small - np.median(small, axis=0)).max(axis=3) > DIFFERENT
+    return float(np.median(different.mean(axis=(1, 2))))

@@ -13,7 +13,7 @@ import numpy as np
 
 from calib_all_ros.quality.joint_directions import JointDirections, examine_directions
 from calib_all_ros.quality.limits import VerdictLimits
-from calib_all_ros.quality.mask_truth import MaskTruth, examine_masks
+from calib_all_ros.quality.mask_truth import MaskTruth, examine_masks, seen_share
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.results.records import Cause, Finding, Severity
 from calib_all_ros.solving.observations import Observations
@@ -23,6 +23,12 @@ DRAWN_DETAIL_M = 0.005
 CLEARLY_MORE = 0.1
 # What makes a robot's outline disagree without being a fault of its model.
 _CAUSES_IN_THE_VIEW: tuple[Cause, ...] = ("moving_object", "light_changed", "camera_moved")
+_CAUSES_OF_HYPOTHESES: tuple[Cause, ...] = (
+    "images_late",
+    "wrong_intrinsics",
+    "wrong_robot_model",
+    "camera_moved",
+)
 _MODEL_ADVICE = (
     "check that the URDF and its meshes are this robot's, with its tool, and that the base frame "
     "is the one its joint states speak of"
@@ -58,6 +64,13 @@ def explain_misfit(
     base = _moving_base(observations)
     if base is not None:
         return [Finding("wrong_robot_model", severity, base, _MODEL_ADVICE, 10.0 * strength)]
+    noted = [finding for finding in findings if finding.severity == "note"]
+    explaining = [finding for finding in noted if finding.cause in _CAUSES_OF_HYPOTHESES]
+    if explaining:
+        return [replace(explaining[0], severity=severity)]
+    share = seen_share(observations)
+    if share is not None and share < limits.small_robot_share:
+        return [_too_small(share, severity, strength)]
     truth = examine_masks(observations)
     known = {finding.cause for finding in findings if finding.severity == severity}
     if (
@@ -92,6 +105,17 @@ def _moving_base(observations: Observations) -> str | None:
     return (
         f"the base frame '{kinematics.base_frame}' moves: {root} is displaced by "
         f"{1e3 * travel_m:.0f} mm and {turn_deg:.0f} deg in it during the recording"
+    )
+
+
+def _too_small(share: float, severity: Severity, strength: float) -> Finding:
+    return Finding(
+        "degenerate_view",
+        severity,
+        f"what is seen of the robot covers {100 * share:.1f} % of the image, too little to fit its "
+        "outline",
+        "move the camera nearer to the robot",
+        5.0 * strength,
     )
 
 

@@ -70,6 +70,8 @@ def test_what_it_does_to_the_pose_decides(change: PoseChange, severity: str) -> 
 
 def test_what_hardly_moves_the_camera_is_not_held_against_it() -> None:
     assert findings(outcome("focal", (0.01,), change=PoseChange(1.0, 0.1))) == []
+    (noted,) = findings(outcome("lag_drift", (0.01,), 0.6, change=PoseChange(1.0, 0.1)))
+    assert noted.severity == "note"
 
 
 def test_what_the_images_do_not_support_does_not_count() -> None:

@@ -11,7 +11,7 @@ import pytest
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.quality.joint_directions import examine_directions
 from calib_all_ros.quality.limits import VerdictLimits
-from calib_all_ros.quality.mask_truth import examine_masks
+from calib_all_ros.quality.mask_truth import examine_masks, seen_share
 from calib_all_ros.quality.misfit import explain_misfit
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.results.records import Cause, Finding
@@ -133,3 +133,25 @@ def test_what_is_known_to_be_in_the_view_explains_it(
     observations = observed(simulated_recording, demo_robot)
     stranger = Finding("moving_object", "warning", "somebody walks", "keep clear")
     assert causes(observations, good, MISFIT, stranger) == ()
+
+
+def test_a_robot_that_is_hardly_seen(
+    simulated_recording: Recording, demo_robot: Robot, true_masks: np.ndarray, good: RouteResult
+) -> None:
+    dots = np.zeros_like(true_masks)
+    dots[:, :4, :4] = True
+    with_dots = observed(simulated_recording, demo_robot, dots)
+    assert seen_share(with_dots) == pytest.approx(dots.mean())
+    assert causes(with_dots, good) == ("degenerate_view",)
+    observations = observed(simulated_recording, demo_robot)
+    truly = np.median(true_masks.mean(axis=(1, 2)))
+    assert seen_share(replace(observations, masks=None)) == pytest.approx(truly, rel=0.6)
+
+
+def test_what_was_only_noted_explains_a_misfit(
+    simulated_recording: Recording, demo_robot: Robot, good: RouteResult
+) -> None:
+    noted = Finding("images_late", "note", "the lag drifts", "synchronise the clocks")
+    observations = observed(simulated_recording, demo_robot)
+    (found,) = explain_misfit(observations, good, [MISFIT, noted], LIMITS, 0)
+    assert (found.cause, found.severity) == ("images_late", "warning")

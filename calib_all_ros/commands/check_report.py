@@ -1,0 +1,240 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finished check for people, as a short table, and for machines, as one document."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros import __version__
+from calib_all_ros.geometry import se3
+from calib_all_ros.quality.check import ExtrinsicsCheck
+from calib_all_ros.quality.pose_difference import Compatibility, PoseDifference
+from calib_all_ros.results.yaml_text import plain
+
+LABEL_WIDTH = 16
+Rows = list[tuple[str, str]]
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedCheck:
+    """What `calib_all check` has to tell.
+
+    Attributes:
+        check: What was found.
+        source: Where the extrinsics came from.
+        notes: What was assumed, and what is worth knowing, one sentence each.
+        files: What was written.
+    """
+
+    check: ExtrinsicsCheck
+    source: str
+    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+def check_document(finished: FinishedCheck) -> dict[str, Any]:
+    """Return everything in the order people read it, for YAML and JSON."""
+    check = finished.check
+    reference = check.reference
+    recording, uncertainty = reference.recording, reference.diagnosis.uncertainty
+    return finite(
+        {
+            "verdict": check.status,
+            "reasons": check.reasons,
+            "extrinsics": finished.source,
+            "base_frame": reference.robot.kinematics.base_frame,
+            "camera_frame": recording.camera.frame_id,
+            "contour_error_px": check.contour_px,
+            "contour_error_of_best_px": check.best_contour_px,
+            "outline_share": float(np.median(check.given.outline_share[reference.result.used])),
+            "outline_share_of_best": float(
+                np.median(check.best.outline_share[reference.result.used])
+            ),
+            "estimated_error": {
+                "meaning": "the given pose of the camera as seen from the one the images ask for",
+                **difference_document(check.difference, check.compatibility),
+                "robot_surface_mm": check.add_mm,
+                "known_to_position_mm": uncertainty and uncertainty.expected_position_mm,
+                "known_to_rotation_deg": uncertainty and uncertainty.expected_rotation_deg,
+            },
+            "given": _pose_document(check.T_camera_base),
+            "best": {
+                **_pose_document(reference.T_camera_base),
+                "verdict": reference.verdict,
+                "searched": reference.searched,
+                "covariance": uncertainty and uncertainty.covariance,
+                "quality": {**reference.result.quality, **reference.diagnosis.quality},
+            },
+            "lag_ms": {"given": 1e3 * check.given.lag_s, "best": 1e3 * check.best.lag_s},
+            "mask_bias_px": {"given": check.given.mask_bias_px, "best": check.best.mask_bias_px},
+            "notes": finished.notes,
+            "provenance": {
+                "recording": recording.source,
+                "fingerprint": recording.fingerprint,
+                "robot": reference.robot.name,
+                "description_hash": reference.robot.description_hash,
+                "package_version": __version__,
+                "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "settings": reference.settings.to_mapping(),
+            },
+            "frames": _frames(check),
+        }
+    )
+
+
+def check_table(finished: FinishedCheck) -> str:
+    """Return a table of some fifteen lines: verdict, error, agreement, files."""
+    check = finished.check
+    reference = check.reference
+    used = reference.result.used
+    worst = np.nanmax(np.where(used, check.given.contour_px, np.nan), initial=float("nan"))
+    rows: Rows = [("Verdict", check.status.upper())]
+    rows += [("", f"- {reason}") for reason in check.reasons]
+    rows += [
+        ("Extrinsics", finished.source),
+        (
+            "Contour error",
+            f"{check.contour_px:.2f} px as given, {check.best_contour_px:.2f} px at best "
+            "(medians over the images)",
+        ),
+        ("  worst image", f"{worst:.2f} px as given"),
+    ]
+    rows += [("Estimated error", f"{difference_text(check.difference)}")]
+    rows += difference_rows(check.difference)
+    rows.append(("  on the robot", f"{check.add_mm:.1f} mm (mean over its surface)"))
+    uncertainty = reference.diagnosis.uncertainty
+    if uncertainty is not None:
+        rows.append(
+            (
+                "  known to",
+                f"{uncertainty.expected_position_mm:.1f} mm, "
+                f"{uncertainty.expected_rotation_deg:.2f} deg (90 %)",
+            )
+        )
+    rows += compatibility_rows(check.compatibility)
+    how = "searched, as calibrate does" if reference.searched else "refined from the given one"
+    rows.append(("Best pose", f"{how}; {reference.verdict.status}"))
+    rows.append(
+        (
+            "Lag",
+            f"{_signed(1e3 * check.best.lag_s)} ms at the best pose; the given one would ask for "
+            f"{_signed(1e3 * check.given.lag_s)} ms",
+        )
+    )
+    rows.append(("Frames", f"{np.count_nonzero(used)} of {len(used)} chosen ones used"))
+    rows += listed("Notes", [f"- {note}" for note in finished.notes])
+    rows += listed("Files", [str(path) for path in finished.files])
+    return table(rows)
+
+
+def difference_document(
+    difference: PoseDifference, weighed: Compatibility | None
+) -> dict[str, Any]:
+    """Return a difference of two poses for YAML and JSON."""
+    return {
+        "position_mm": difference.position_mm,
+        "rotation_deg": difference.rotation_deg,
+        "position_along_base_axes_mm": 1e3 * difference.position_base_m,
+        "position_right_down_forward_mm": 1e3 * difference.position_camera_m,
+        "rotation_about_base_axes_deg": np.degrees(difference.rotation_base_rad),
+        "rotation_about_right_down_forward_deg": np.degrees(difference.rotation_camera_rad),
+        "compatibility": None if weighed is None else asdict(weighed),
+    }
+
+
+def difference_text(difference: PoseDifference) -> str:
+    """Return both sizes of a difference."""
+    return f"{difference.position_mm:.1f} mm, {difference.rotation_deg:.2f} deg"
+
+
+def difference_rows(difference: PoseDifference) -> Rows:
+    """Return where a difference points to."""
+    base, camera = 1e3 * difference.position_base_m, 1e3 * difference.position_camera_m
+    angle = difference.rotation_deg
+    axis = difference.rotation_camera_rad / max(float(np.radians(angle)), 1e-12)
+    rows = [
+        ("  base axes", "x {}, y {}, z {} mm".format(*map(_signed, base))),
+        ("  camera axes", "right {}, down {}, forward {} mm".format(*map(_signed, camera))),
+    ]
+    if angle >= 0.005:
+        about = f"right {axis[0]:+.2f}, down {axis[1]:+.2f}, forward {axis[2]:+.2f}"
+        rows.append(("  turned", f"by {angle:.2f} deg about {about}"))
+    return rows
+
+
+def _signed(value: float) -> str:
+    # Adding zero turns -0.0 into 0.0.
+    return f"{round(float(value), 1) + 0.0:+.1f}"
+
+
+def compatibility_rows(weighed: Compatibility | None) -> Rows:
+    """Return how a difference compares with its uncertainty."""
+    if weighed is None:
+        return []
+    return [
+        (
+            "  Mahalanobis",
+            f"{weighed.mahalanobis:.1f} standard deviations, p = {weighed.p_value:.2g}",
+        )
+    ]
+
+
+def listed(label: str, lines: Sequence[str]) -> Rows:
+    """Return one row for each line, the first one labelled."""
+    return [(label if i == 0 else "", line) for i, line in enumerate(lines)]
+
+
+def table(rows: Rows) -> str:
+    """Return the rows as text."""
+    return "\n".join(f"{label:<{LABEL_WIDTH}} {text}".rstrip() for label, text in rows)
+
+
+def finite(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a document of plain values, None for NaN and infinity, which JSON does not know."""
+    return dict(_finite(plain(document)))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _pose_document(T_camera_base: NDArray[np.float64]) -> dict[str, Any]:
+    T_base_camera = se3.invert(T_camera_base)
+    return {
+        "T_base_camera": {
+            "translation_m": T_base_camera[:3, 3],
+            "quaternion_xyzw": se3.quaternion_xyzw(T_base_camera),
+            "matrix": T_base_camera,
+        },
+        "T_camera_base": {"matrix": T_camera_base},
+    }
+
+
+def _frames(check: ExtrinsicsCheck) -> list[dict[str, Any]]:
+    observations, used = check.reference.observations, check.reference.result.used
+    stamps = observations.motion.stamps_ns
+    return [
+        {
+            "index": int(observations.frames[position]),
+            "stamp_ns": int(stamps[position]),
+            "contour_px": float(check.given.contour_px[row]),
+            "best_contour_px": float(check.best.contour_px[row]),
+            "outline_share": float(check.given.outline_share[row]),
+            "iou": float(check.given.iou[row]),
+            "best_iou": float(check.best.iou[row]),
+            "used": bool(used[row]),
+        }
+        for row, position in enumerate(observations.solve)
+    ]
