@@ -153,6 +153,35 @@ def test_mirrored_joints_are_not_accepted(
     assert found.verdict.reasons
 
 
+def test_a_wrong_focal_length_is_refused_and_named(
+    simulated_recording: Recording, demo_robot: Robot, truth: np.ndarray
+) -> None:
+    """The outlines agree all the same: only what no distance can make up for tells."""
+    K = simulated_recording.camera.K.copy()
+    K[[0, 1], [0, 1]] *= 1.06
+    recording = replace(simulated_recording, camera=replace(simulated_recording.camera, K=K))
+    found = calibrate(recording, demo_robot, settings=QUICK)
+    assert errors(found, truth)[1] > 0.03 and found.quality["outline_share"] > 0.9
+    assert found.verdict.status == "rejected"
+    assert found.verdict.causes[0] == "wrong_intrinsics"
+    assert "% shorter than camera_info says" in found.verdict.reasons[0]
+    free = replace(QUICK, refinement=replace(QUICK.refinement, focal_scale=True))
+    repaired = calibrate(recording, demo_robot, settings=free)
+    assert repaired.focal_scale == pytest.approx(1 / 1.06, abs=0.01)
+    assert errors(repaired, truth)[1] < 0.02
+    assert repaired.verdict.status != "rejected", repaired.verdict.reasons
+
+
+def test_what_is_known_of_the_pose_is_told(from_masks: Calibration, truth: np.ndarray) -> None:
+    quality = from_masks.quality
+    assert quality["held_out_frames"] >= 1 and quality["held_out_outline_share"] > 0.9
+    assert quality["starts_agreeing"] >= 2 and quality["rival_share"] < 0.96
+    assert quality["leave_some_out_position_mm"] < 3.0
+    angle_deg, distance_m = errors(from_masks, truth)
+    assert 1e3 * distance_m < quality["expected_position_mm"] < 30.0
+    assert angle_deg < quality["expected_rotation_deg"] < 2.0
+
+
 def test_a_mark_is_checked_before_any_work(
     simulated_recording: Recording, demo_robot: Robot
 ) -> None:
