@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.arm_models import arm_models
 from benchmarks.faults import FAULTS, IMAGES, ROUTES, Fault, fault_named, inject
@@ -22,8 +21,8 @@ from benchmarks.takes import Take
 from benchmarks.trial_scenes import PATH_TRACED, SceneSpec, base_scene, path_traced_spec
 from calib_all_ros.calibration import calibrate
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.geometry import se3
 from calib_all_ros.quality.errors_against_truth import pose_errors
+from calib_all_ros.quality.pose_difference import pose_difference
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.settings import Settings
 
@@ -232,28 +231,8 @@ def _outcome(calibration: Calibration, take: Take) -> dict[str, Any]:
         "rotation_deg": nearest.rotation_deg,
         "position_mm": nearest.position_mm,
         "add_mm": nearest.add_mm,
-        "pose_error": pose_error(found, truth).tolist(),
+        "pose_error": pose_difference(found, truth).vector.tolist(),
     }
-
-
-def pose_error(T_found: NDArray[np.float64], T_truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the error of ``T_base_camera`` in the order of `results.records.Covariance`.
-
-    Args:
-        T_found: (4, 4) ``T_camera_base``.
-        T_truth: (4, 4) ``T_camera_base``.
-
-    Returns:
-        (6,) displacement of the camera along the base frame's axes in metres, rotation vector about
-        them in radians.
-    """
-    found, truth = se3.invert(T_found), se3.invert(T_truth)
-    turn = se3.quaternion_xyzw(se3.make(found[:3, :3] @ truth[:3, :3].T, np.zeros(3)))
-    length = float(np.linalg.norm(turn[:3]))
-    angle = 2.0 * np.arctan2(length, turn[3])
-    # Twice the vector part is the rotation vector where the angle is small.
-    factor = angle / length if length > 0.0 else 2.0
-    return np.concatenate([found[:3, 3] - truth[:3, 3], factor * turn[:3]])
 
 
 def read_rows(path: Path) -> list[Row]:

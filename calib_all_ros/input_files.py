@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-@dataclass(frozen=True)
-class InputFiles:
-    """What a calibration reads.
+@dataclass(frozen=True, kw_only=True)
+class InputSelection:
+    """Which robot is meant, and what of a recording is read.
 
     Attributes:
-        recording: Bag, recording folder or .npz.
         urdf: Robot description; None takes the recording's own.
         base_frame: Link that the pose refers to; None takes the recording's, or the URDF's root.
         mesh_paths: Folders searched first for meshes.
@@ -26,7 +25,6 @@ class InputFiles:
         masks: "auto", "recorded", a topic, or a folder.
     """
 
-    recording: Path
     urdf: Path | None = None
     base_frame: str | None = None
     mesh_paths: tuple[Path, ...] = ()
@@ -38,3 +36,14 @@ class InputFiles:
     start_s: float | None = None
     end_s: float | None = None
     masks: str = "auto"
+
+
+@dataclass(frozen=True)
+class InputFiles(InputSelection):
+    """What a calibration reads.
+
+    Attributes:
+        recording: Bag, recording folder or .npz.
+    """
+
+    recording: Path

@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from calib_all_ros.calibration import Mark, calibrate_with_evidence
-from calib_all_ros.commands.options import CalibrateOptions
+from calib_all_ros.commands.options import CalibrateOptions, RecordingOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.input_files import InputFiles
 from calib_all_ros.pictures.output_folder import OVERLAYS, whole_or_nothing
 from calib_all_ros.quality.errors_against_truth import PoseErrors, pose_errors
 from calib_all_ros.recording.recording import Recording
@@ -49,7 +48,7 @@ def run_calibrate(options: CalibrateOptions, log: RunLog) -> Status:
     Raises:
         CalibAllError: The input cannot be used, or the results cannot be written.
     """
-    settings = _settings(options)
+    settings = settings_of(options)
     _check_mark_arguments(options)
     quiet = options.quiet or options.json
     # The folder comes first: that it cannot be written must not turn up after the work.
@@ -71,13 +70,16 @@ def run_calibrate(options: CalibrateOptions, log: RunLog) -> Status:
     return finished.calibration.verdict.status
 
 
-def _settings(options: CalibrateOptions) -> Settings:
+def settings_of(options: RecordingOptions) -> Settings:
+    """Return the settings that the options ask for.
+
+    Raises:
+        SettingsError: The file cannot be read, or a value is impossible.
+    """
     settings = Settings() if options.config is None else Settings.from_file(options.config)
     if options.frames is not None:
         settings = replace(settings, frames=replace(settings.frames, count=options.frames))
-    if options.seed is not None:
-        settings = replace(settings, seed=options.seed)
-    return settings
+    return settings if options.seed is None else replace(settings, seed=options.seed)
 
 
 def _check_mark_arguments(options: CalibrateOptions) -> None:
@@ -92,7 +94,7 @@ def _calibrate_into(
 ) -> FinishedCalibration:
     began = time.perf_counter()
     bars("read", 0.0)
-    recording, robot = load_inputs(_files(options))
+    recording, robot = load_inputs(options.input_files())
     mark = _mark(options, robot)
     read_s = time.perf_counter() - began
     bars("read", 1.0)
@@ -106,23 +108,6 @@ def _calibrate_into(
     if errors is not None:
         logger.info("against the truth that the recording carries: %s", errors)
     return FinishedCalibration(calibration, (), errors)
-
-
-def _files(options: CalibrateOptions) -> InputFiles:
-    return InputFiles(
-        recording=options.recording,
-        urdf=options.urdf,
-        base_frame=options.base_frame,
-        mesh_paths=tuple(options.mesh_paths),
-        image_topic=options.image_topic,
-        camera_info_topic=options.camera_info_topic,
-        joint_topics=options.joint_topics,
-        camera=options.camera,
-        joint_names=options.joint_names,
-        start_s=options.start,
-        end_s=options.end,
-        masks=options.masks,
-    )
 
 
 def _mark(options: CalibrateOptions, robot: Robot) -> Mark | None:

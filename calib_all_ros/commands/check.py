@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.commands.calibrate import settings_of
 from calib_all_ros.commands.check_report import FinishedCheck, check_document, check_table
-from calib_all_ros.commands.options import CheckOptions, RecordingOptions
+from calib_all_ros.commands.options import CheckOptions, ExtrinsicsOptions, RecordingOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.frame_tree import frame_name
-from calib_all_ros.input_files import InputFiles
 from calib_all_ros.pictures.check_pictures import write_check_pictures
 from calib_all_ros.pictures.output_folder import OVERLAYS, whole_or_nothing
 from calib_all_ros.quality.check import CheckStatus, Tolerance, check_extrinsics
@@ -33,7 +33,6 @@ from calib_all_ros.results.extrinsics_frames import in_frames
 from calib_all_ros.results.pose_text import parse_pose
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.robot.description import Robot, load_robot
-from calib_all_ros.settings import Settings
 from calib_all_ros.solve_job import load_inputs
 
 logger = logging.getLogger(__name__)
@@ -99,51 +98,24 @@ def run_check(options: CheckOptions, log: RunLog) -> CheckStatus:
     return check.status
 
 
-def settings_of(options: RecordingOptions) -> Settings:
-    """Return the settings that the options ask for.
-
-    Raises:
-        SettingsError: The file cannot be read, or a value is impossible.
-    """
-    settings = Settings() if options.config is None else Settings.from_file(options.config)
-    if options.frames is not None:
-        settings = replace(settings, frames=replace(settings.frames, count=options.frames))
-    return settings if options.seed is None else replace(settings, seed=options.seed)
-
-
 def load_for(options: RecordingOptions, given: GivenExtrinsics) -> tuple[Recording, Robot]:
     """Read the recording, and the robot with the base frame that the extrinsics speak of.
 
     Raises:
         CalibAllError: One of them cannot be read.
     """
-    assert options.recording is not None
-    files = InputFiles(
-        recording=options.recording,
-        urdf=options.urdf,
-        base_frame=options.base_frame,
-        mesh_paths=tuple(options.mesh_paths),
-        image_topic=options.image_topic,
-        camera_info_topic=options.camera_info_topic,
-        joint_topics=options.joint_topics,
-        camera=options.camera,
-        joint_names=options.joint_names,
-        start_s=options.start,
-        end_s=options.end,
-        masks=options.masks,
-    )
-    recording, robot = load_inputs(files)
+    recording, robot = load_inputs(options.input_files())
     base, kinematics = given.base_frame, robot.kinematics
     if options.base_frame is None and base in kinematics.link_names:
         description = options.urdf or recording.urdf
         assert description is not None
         if base != kinematics.base_frame:
-            robot = load_robot(description, base_frame=base, mesh_paths=tuple(options.mesh_paths))
+            robot = load_robot(description, base_frame=base, mesh_paths=options.mesh_paths)
     return recording, robot
 
 
 def placed(
-    given: GivenExtrinsics, options: RecordingOptions, recording: Recording, robot: Robot
+    given: GivenExtrinsics, options: ExtrinsicsOptions, recording: Recording, robot: Robot
 ) -> tuple[Recording, NDArray[np.float64], tuple[str, ...]]:
     """Bring extrinsics and recording together.
 
@@ -210,7 +182,7 @@ def intrinsics_difference(first: Camera, second: Camera) -> str:
 
 
 def _named_by_user(
-    given: GivenExtrinsics, options: RecordingOptions, recording: Recording, robot: Robot
+    given: GivenExtrinsics, options: ExtrinsicsOptions, recording: Recording, robot: Robot
 ) -> GivenExtrinsics:
     """Return the extrinsics with frames called as the user calls them.
 

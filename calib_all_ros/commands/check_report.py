@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros import __version__
+from calib_all_ros.commands.json_text import finite
 from calib_all_ros.geometry import se3
 from calib_all_ros.quality.check import ExtrinsicsCheck
 from calib_all_ros.quality.pose_difference import Compatibility, PoseDifference
-from calib_all_ros.results.yaml_text import plain
 
 LABEL_WIDTH = 16
 Rows = list[tuple[str, str]]
@@ -195,19 +194,6 @@ def listed(label: str, lines: Sequence[str]) -> Rows:
 def table(rows: Rows) -> str:
     """Return the rows as text."""
     return "\n".join(f"{label:<{LABEL_WIDTH}} {text}".rstrip() for label, text in rows)
-
-
-def finite(document: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a document of plain values, None for NaN and infinity, which JSON does not know."""
-    return dict(_finite(plain(document)))
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _pose_document(T_camera_base: NDArray[np.float64]) -> dict[str, Any]:

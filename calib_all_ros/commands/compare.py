@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
+from calib_all_ros.commands.calibrate import settings_of
 from calib_all_ros.commands.check import (
     CheckError,
     intrinsics_difference,
     load_for,
     placed,
-    settings_of,
 )
 from calib_all_ros.commands.check_report import (
     FinishedCheck,
@@ -25,10 +25,10 @@ from calib_all_ros.commands.check_report import (
     difference_document,
     difference_rows,
     difference_text,
-    finite,
     listed,
     table,
 )
+from calib_all_ros.commands.json_text import finite
 from calib_all_ros.commands.options import CompareOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.quality.check import SIGNIFICANT, ExtrinsicsCheck, find_reference, judge

@@ -3,60 +3,104 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
+from calib_all_ros.input_files import InputFiles, InputSelection
 
-@dataclass(frozen=True)
-class CalibrateOptions:
-    """The arguments of `calib_all calibrate`; None takes the default that its help describes.
+
+@dataclass(frozen=True, kw_only=True)
+class RecordingOptions(InputSelection):
+    """What the commands that read a recording have in common.
+
+    None takes the default that the help of the command describes.
 
     Attributes:
-        recording: Bag, recording folder or .npz.
-        out: Folder of results.
-        urdf: Robot description.
-        base_frame: Link of the robot that the pose refers to.
-        mesh_paths: Folders searched first for meshes.
-        image_topic: Images of a bag.
-        camera_info_topic: Intrinsics of a bag.
-        joint_topics: Joint states of a bag.
-        camera: File of intrinsics to use instead of the recording's.
-        joint_names: Joints of an .npz.
-        start: First image, seconds after the first of the recording.
-        end: Last image, seconds after the first of the recording.
-        mark: (u, v) pixel in the raw image.
-        eef_link: Link that carries the mark.
-        mark_frame: Number of the image that the mark was seen in.
-        masks: "auto", a topic, or a folder.
-        frames: How many images the pose is fitted to.
+        recording: Bag, recording folder or .npz; None where `calib_all compare` needs none.
+        frames: How many images the pose is fitted to, or compared with.
         config: File of settings.
         seed: Seed of everything random.
         json: Print JSON instead of a table.
         quiet: Print errors only.
     """
 
-    recording: Path
-    out: Path
-    urdf: Path | None = None
-    base_frame: str | None = None
-    mesh_paths: tuple[Path, ...] = ()
-    image_topic: str | None = None
-    camera_info_topic: str | None = None
-    joint_topics: tuple[str, ...] | None = None
-    camera: Path | None = None
-    joint_names: tuple[str, ...] | None = None
-    start: float | None = None
-    end: float | None = None
-    mark: tuple[float, float] | None = None
-    eef_link: str | None = None
-    mark_frame: int | None = None
-    masks: str = "auto"
+    recording: Path | None
     frames: int | None = None
     config: Path | None = None
     seed: int | None = None
     json: bool = False
     quiet: bool = False
+
+    def input_files(self) -> InputFiles:
+        """Return what to read; there has to be a recording."""
+        assert self.recording is not None
+        selection = {field.name: getattr(self, field.name) for field in fields(InputSelection)}
+        return InputFiles(self.recording, **selection)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateOptions(RecordingOptions):
+    """The arguments of `calib_all calibrate`.
+
+    Attributes:
+        out: Folder of results.
+        mark: (u, v) pixel in the raw image.
+        eef_link: Link that carries the mark.
+        mark_frame: Number of the image that the mark was seen in.
+    """
+
+    out: Path
+    mark: tuple[float, float] | None = None
+    eef_link: str | None = None
+    mark_frame: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtrinsicsOptions(RecordingOptions):
+    """What `calib_all check` and `calib_all compare` have in common.
+
+    Attributes:
+        transform: Which way a transform goes whose file does not say.
+        camera_frame: Frame of the camera that the extrinsics refer to.
+    """
+
+    transform: Literal["T_base_camera", "T_camera_base"] | None = None
+    camera_frame: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(ExtrinsicsOptions):
+    """The arguments of `calib_all check`; one of the first three is given.
+
+    Attributes:
+        calibration: A result of this package: file, folder or name.
+        extrinsics: A file of extrinsics in another format.
+        pose: Extrinsics as text.
+        tolerance_mm: Which error of the position is acceptable.
+        tolerance_deg: Which error of the rotation is acceptable.
+        out: Folder for pictures and check.yaml.
+    """
+
+    calibration: str | None = None
+    extrinsics: Path | None = None
+    pose: str | None = None
+    tolerance_mm: float = 5.0
+    tolerance_deg: float = 0.5
+    out: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompareOptions(ExtrinsicsOptions):
+    """The arguments of `calib_all compare`.
+
+    Attributes:
+        first: A result or a file of extrinsics.
+        second: Another one.
+    """
+
+    first: str
+    second: str
 
 
 @dataclass(frozen=True)
@@ -112,84 +156,3 @@ class PlanOptions:
     seed: int = 0
     json: bool = False
     quiet: bool = False
-
-
-@dataclass(frozen=True)
-class RecordingOptions:
-    """What is read for a check; None takes the default that the help describes.
-
-    Attributes:
-        recording: Bag, recording folder or .npz; None where `calib_all compare` needs none.
-        urdf: Robot description.
-        base_frame: Link of the robot that the extrinsics refer to.
-        mesh_paths: Folders searched first for meshes.
-        image_topic: Images of a bag.
-        camera_info_topic: Intrinsics of a bag.
-        joint_topics: Joint states of a bag.
-        camera: File of intrinsics to use instead of the recording's.
-        joint_names: Joints of an .npz.
-        start: First image, seconds after the first of the recording.
-        end: Last image, seconds after the first of the recording.
-        masks: "auto", a topic, or a folder.
-        frames: How many images the extrinsics are compared with.
-        config: File of settings.
-        seed: Seed of everything random.
-        transform: Which way a transform goes whose file does not say.
-        camera_frame: Frame of the camera that the extrinsics refer to.
-        json: Print JSON instead of a table.
-        quiet: Print errors only.
-    """
-
-    recording: Path | None = None
-    urdf: Path | None = None
-    base_frame: str | None = None
-    mesh_paths: tuple[Path, ...] = ()
-    image_topic: str | None = None
-    camera_info_topic: str | None = None
-    joint_topics: tuple[str, ...] | None = None
-    camera: Path | None = None
-    joint_names: tuple[str, ...] | None = None
-    start: float | None = None
-    end: float | None = None
-    masks: str = "auto"
-    frames: int | None = None
-    config: Path | None = None
-    seed: int | None = None
-    transform: Literal["T_base_camera", "T_camera_base"] | None = None
-    camera_frame: str | None = None
-    json: bool = False
-    quiet: bool = False
-
-
-@dataclass(frozen=True)
-class CheckOptions(RecordingOptions):
-    """The arguments of `calib_all check`; one of the first three is given.
-
-    Attributes:
-        calibration: A result of this package: file, folder or name.
-        extrinsics: A file of extrinsics in another format.
-        pose: Extrinsics as text.
-        tolerance_mm: Which error of the position is acceptable.
-        tolerance_deg: Which error of the rotation is acceptable.
-        out: Folder for pictures and check.yaml.
-    """
-
-    calibration: str | None = None
-    extrinsics: Path | None = None
-    pose: str | None = None
-    tolerance_mm: float = 5.0
-    tolerance_deg: float = 0.5
-    out: Path | None = None
-
-
-@dataclass(frozen=True)
-class CompareOptions(RecordingOptions):
-    """The arguments of `calib_all compare`.
-
-    Attributes:
-        first: A result or a file of extrinsics.
-        second: Another one.
-    """
-
-    first: str = ""
-    second: str = ""

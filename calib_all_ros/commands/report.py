@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from calib_all_ros.commands.json_text import finite
 from calib_all_ros.geometry import se3
 from calib_all_ros.quality.errors_against_truth import PoseErrors
 from calib_all_ros.results.calibration import Calibration
@@ -62,7 +60,7 @@ def as_json(finished: FinishedCalibration) -> str:
         "stage_times_s": dict(calibration.provenance.stage_times_s),
         "files": [str(path) for path in finished.files],
     }
-    return json.dumps(_finite(document), allow_nan=False)
+    return json.dumps(finite(document), allow_nan=False)
 
 
 def as_table(finished: FinishedCalibration) -> str:
@@ -147,12 +145,3 @@ def _certainty(calibration: Calibration) -> list[tuple[str, str]]:
 def _wrapped(label: str, items: list[str], per_line: int = 4) -> list[tuple[str, str]]:
     lines = [", ".join(items[i : i + per_line]) for i in range(0, len(items), per_line)]
     return [(label if i == 0 else "", line) for i, line in enumerate(lines)]
-
-
-def _finite(value: Any) -> Any:
-    """Return the document with None for NaN and infinity, which JSON does not know."""
-    if isinstance(value, Mapping):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -10,10 +10,9 @@ import pytest
 from scipy.stats import chi2
 
 from benchmarks.faults import FAULTS, MASKS
-from benchmarks.trials import SCENES, Row, all_trials, append_row, pose_error, read_rows
+from benchmarks.trials import SCENES, Row, all_trials, append_row, read_rows
 from benchmarks.verdict_analysis import confusion, coverage, is_right, is_wrong
 from benchmarks.verdict_report import report_sections
-from calib_all_ros.geometry import se3
 
 ROW = Row(
     trial="masks-clean-1-demo",
@@ -61,17 +60,6 @@ def test_rows_survive_their_file(tmp_path: Path) -> None:
         file.write('{"trial": "cut sh')
     (row,) = read_rows(path)
     assert row.trial == ROW.trial and row.position_mm == ROW.position_mm
-
-
-def test_pose_error_is_that_of_the_camera_along_the_base_axes() -> None:
-    truth = se3.from_rotvec([0.3, -1.2, 0.8], [0.1, 0.2, 1.5])
-    shift, turn = np.array([0.01, -0.02, 0.03]), np.array([0.02, 0.01, -0.03])
-    T_base_camera = se3.invert(truth)
-    moved = se3.from_rotvec(turn, np.zeros(3)) @ se3.make(T_base_camera[:3, :3], np.zeros(3))
-    moved[:3, 3] = T_base_camera[:3, 3] + shift
-    error = pose_error(se3.invert(moved), truth)
-    assert np.allclose(error, [*shift, *turn], atol=1e-12)
-    assert np.allclose(pose_error(truth, truth), 0.0)
 
 
 def test_coverage_of_errors_that_follow_their_covariance() -> None:

@@ -27,6 +27,17 @@ def test_directions() -> None:
     assert difference.rotation_deg == pytest.approx(np.degrees(0.2))
 
 
+def test_vector_is_displacement_then_rotation_about_the_base_axes() -> None:
+    truth = se3.from_rotvec([0.3, -1.2, 0.8], [0.1, 0.2, 1.5])
+    shift, turn = np.array([0.01, -0.02, 0.03]), np.array([0.02, 0.01, -0.03])
+    T_base_camera = se3.invert(truth)
+    moved = se3.from_rotvec(turn, np.zeros(3)) @ se3.make(T_base_camera[:3, :3], np.zeros(3))
+    moved[:3, 3] = T_base_camera[:3, 3] + shift
+    vector = pose_difference(se3.invert(moved), truth).vector
+    np.testing.assert_allclose(vector, [*shift, *turn], atol=1e-12)
+    np.testing.assert_allclose(pose_difference(truth, truth).vector, 0.0, atol=1e-8)
+
+
 def test_the_same_pose_differs_by_nothing() -> None:
     difference = pose_difference(camera([1.0, 2.0, 3.0]), camera([1.0, 2.0, 3.0]))
     assert difference.position_mm < 1e-9 and difference.rotation_deg < 1e-6
