@@ -42,7 +42,7 @@ def hypothesis_findings(
         test
         for test in tests
         if test.gain >= (DOMINANT_GAIN if misfit else _least_gain(test, limits))
-        and test.significance >= limits.hypothesis_significance
+        and test.significance >= _least_significance(test, limits)
     ]
     counting.sort(key=lambda test: -test.gain)
     findings: list[Finding] = []
@@ -67,6 +67,12 @@ def hypothesis_findings(
 def _least_gain(test: HypothesisTest, limits: VerdictLimits) -> float:
     """More parameters explain more by chance; a step of the pose is looked for at every image."""
     return limits.hypothesis_gain * (2.0 * len(test.value) - 1.0)
+
+
+def _least_significance(test: HypothesisTest, limits: VerdictLimits) -> float:
+    """What predicts held-out images so much better needs less of other support."""
+    share = 0.5 if test.gain >= DOMINANT_GAIN else 1.0
+    return share * limits.hypothesis_significance
 
 
 def _severity(test: HypothesisTest, limits: VerdictLimits) -> Severity | None:

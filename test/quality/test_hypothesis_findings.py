@@ -77,6 +77,8 @@ def test_what_hardly_moves_the_camera_is_not_held_against_it() -> None:
 def test_what_the_images_do_not_support_does_not_count() -> None:
     assert findings(outcome("focal", (0.03,), gain=LIMITS.hypothesis_gain / 2)) == []
     assert findings(outcome("focal", (0.03,), sigma=0.03)) == []
+    assert findings(outcome("focal", (0.03,), sigma=0.0075)) == []
+    assert findings(outcome("focal", (0.03,), gain=0.5, sigma=0.0075))
 
 
 def test_what_a_wrong_parameter_draws_along_is_left_out() -> None:
