@@ -31,7 +31,7 @@ from calib_all_ros.solving.frame_systems import (
 )
 
 FOLDS = 4
-MIN_GROUPS = 4
+MIN_IMAGES = 4
 # Wide on purpose: what is asked is what the images say.
 LAG_SIGMA_S = 0.3
 BIAS_SIGMA_PX = 3.0
@@ -102,7 +102,7 @@ def examine_hypotheses(
     Returns:
         One test each; none where there are too few images.
     """
-    if len(systems) < MIN_GROUPS:
+    if len(np.unique(systems.frame)) < MIN_IMAGES:
         return []
     base = _base_design(systems, fitted)
     tests = []
@@ -127,7 +127,7 @@ def examine_hypotheses(
             test("joint", int(joint), _constant(systems, [column], [JOINT_SIGMA]))
         origin = systems.origin_columns(int(joint))
         test("origin", int(joint), _constant(systems, origin, [ORIGIN_SIGMA_M] * 3))
-    if len(systems) >= 2 * MIN_GROUPS:
+    if len(systems) >= 2 * MIN_IMAGES:
         test("lag_drift", -1, _drift(systems))
         images = np.unique(systems.frame)
         for first in images[2:-1]:

@@ -50,6 +50,9 @@ def hypothesis_findings(
         if test.gain < SHADOW_SHARE * counting[0].gain:
             break
         severity = _severity(test, limits)
+        # A focal length that may be wrong is told earlier than it is held for certain.
+        if severity == "rejected" and test.significance < 0.5 * limits.hypothesis_significance:
+            severity = "warning"
         if severity is None and test.gain >= DOMINANT_GAIN:
             severity = "note"
         cause, what, advice = _words(test, joint_names, frame_numbers, stamps_s)
@@ -71,6 +74,8 @@ def _least_gain(test: HypothesisTest, limits: VerdictLimits) -> float:
 
 def _least_significance(test: HypothesisTest, limits: VerdictLimits) -> float:
     """What predicts held-out images so much better needs less of other support."""
+    if test.name == "focal":
+        return limits.focal_significance
     share = 0.5 if test.gain >= DOMINANT_GAIN else 1.0
     return share * limits.hypothesis_significance
 

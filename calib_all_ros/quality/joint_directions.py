@@ -18,6 +18,9 @@ _MASK_EFFORT = SearchSettings(hypotheses=1600, candidates=8, finalists=1)
 _CHANGE_EFFORT = SearchSettings(hypotheses=1500, candidates=8, finalists=1)
 # Joints that hardly move, or move about zero evenly, look alike either way.
 LEAST_DIFFERENCE_RAD = 0.2
+# What right descriptions reach on small pictures: with masks, and with changes between images.
+PLAUSIBLE_OVERLAP = 0.65
+PLAUSIBLE_CHANGE = 0.3
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,13 @@ class JointDirections:
         recorded: Overlap that the best of few camera poses reaches, between 0 and 1.
         reversed_joint: Name of the joint whose reversal helps most, "" where none was tried.
         overlap: The same overlap with that joint reversed.
+        plausible: Whether that overlap is one that a right description reaches.
     """
 
     recorded: float
     reversed_joint: str
     overlap: float
+    plausible: bool
 
 
 def examine_directions(observations: Observations, seed: int = 0) -> JointDirections:
@@ -54,7 +59,8 @@ def examine_directions(observations: Observations, seed: int = 0) -> JointDirect
         overlap = _best_overlap(observations, _reversed(observations.motion, name), seed)
         if overlap > best[1]:
             best = (name, overlap)
-    return JointDirections(recorded, *best)
+    least = PLAUSIBLE_CHANGE if observations.masks is None else PLAUSIBLE_OVERLAP
+    return JointDirections(recorded, *best, plausible=best[1] >= least)
 
 
 def _reversed(motion: RobotMotion, name: str) -> RobotMotion:

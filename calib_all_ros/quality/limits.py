@@ -29,6 +29,7 @@ class VerdictLimits:
         hypothesis_gain: A hypothesis counts when it takes this share of the squared residuals of
             images it was not fitted to, for each of its parameters but the first twice as much.
         hypothesis_significance: And its parameters exceed this many standard deviations.
+        focal_significance: A wrong focal length is told from here on, since nothing else shows it.
         rejected_change_mm: Refused when a hypothesis that counts would move the camera by more.
         doubted_change_mm: Doubted above.
         rejected_change_deg: Refused when it would turn the camera by more.
@@ -40,10 +41,11 @@ class VerdictLimits:
         small_motion_m: Robots that move less show too little.
         small_robot_share: Robots that cover less of the image are too small.
         small_visible_share: Robots of which less is in the image are cut off.
-        mask_agreement: Masks that hold less of what moves in the images are bad; so are masks of
-            which less differs from the background, if more of the drawn robot does.
+        mask_agreement: Masks of which less differs from the background are bad, if more of the
+            drawn robot does.
         least_mask_seen: Masks of which less differs from the background are bad in any case.
-        sound_mask_agreement: Masks that agree more are sound.
+        sound_mask_agreement: Masks that hold less of what moves in the images are bad; that agree
+            more are sound.
         reversal_gain: A joint is reversed when that raises the overlap by so much.
     """
 
@@ -63,6 +65,7 @@ class VerdictLimits:
     doubted_rotation_deg: float = 1.5
     hypothesis_gain: float = 0.025
     hypothesis_significance: float = 6.0
+    focal_significance: float = 2.0
     rejected_change_mm: float = 14.0
     doubted_change_mm: float = 5.0
     rejected_change_deg: float = 1.4

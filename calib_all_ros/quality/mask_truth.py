@@ -19,6 +19,8 @@ MIN_IMAGES = 5
 DIFFERENT = 18.0
 # A pixel's background is known when it was free in so many images.
 MIN_FREE_IMAGES = 3
+# Where the robot is everywhere in turn, hardly any background is known.
+LEAST_KNOWN_SHARE = 0.3
 MARGIN_PX = 2
 # Less change than this share of the image says nothing.
 LEAST_CHANGE_SHARE = 0.002
@@ -54,7 +56,8 @@ def examine_masks(
         masks: (N, H, W) masks of all images; None takes the recorded ones.
 
     Returns:
-        The shares, or None without masks, with too few images, or where nothing changes.
+        The shares, or None without masks, with too few images, too little known background, or
+        where nothing changes.
     """
     masks = observations.masks if masks is None else masks
     if masks is None or len(observations.images) < MIN_IMAGES:
@@ -66,6 +69,8 @@ def examine_masks(
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * MARGIN_PX + 1,) * 2)
     near = np.stack([cv2.dilate(mask.astype(np.uint8), disc) for mask in shrunk]) > 0
     known = np.count_nonzero(~near, axis=0) >= MIN_FREE_IMAGES
+    if known.mean() < LEAST_KNOWN_SHARE:
+        return None
     # The median over all images is right as well where masks miss the robot now and then.
     free = np.where(near[..., None] & known[None, ..., None], np.nan, small)
     background = np.nanmedian(free, axis=0)
@@ -73,6 +78,7 @@ def examine_masks(
     seen, inside = [], []
     for image, mask, wide in zip(small, shrunk, near, strict=True):
         different = np.abs(image - background).max(axis=2) > DIFFERENT
+        different &= known
         different = cv2.morphologyEx(different.astype(np.uint8), cv2.MORPH_OPEN, speck) > 0
         judged = mask & known
         if judged.any():

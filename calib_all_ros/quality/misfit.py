@@ -83,7 +83,8 @@ def explain_misfit(
         return []
     if any(finding.severity == "rejected" for finding in findings):
         directions = examine_directions(observations, seed)
-        if directions.overlap >= directions.recorded + limits.reversal_gain:
+        gained = directions.overlap - directions.recorded
+        if directions.plausible and gained >= limits.reversal_gain:
             return [_reversed_joint(directions, strength)]
     if known & {"wrong_intrinsics", "wrong_robot_model"}:
         return []
@@ -123,7 +124,10 @@ def _are_bad(
     truth: MaskTruth, observations: Observations, result: RouteResult, limits: VerdictLimits
 ) -> bool:
     """Tell bad masks from a robot that hardly stands out against its background."""
-    if truth.inside_share < limits.mask_agreement or truth.seen_share < limits.least_mask_seen:
+    if (
+        truth.inside_share < limits.sound_mask_agreement
+        or truth.seen_share < limits.least_mask_seen
+    ):
         return True
     if truth.seen_share >= limits.mask_agreement:
         return False

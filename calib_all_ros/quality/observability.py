@@ -117,7 +117,7 @@ def _explained(
             "too_little_motion",
             severity,
             f"{evidence}; the robot moves by {100 * figures.motion_m:.0f} cm (rms) in the "
-            f"{figures.images} images used",
+            f"{figures.images} image(s) used",
             "record more, and more varied, robot poses (calib_all plan proposes some)",
             strength,
         )

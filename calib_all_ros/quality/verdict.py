@@ -8,14 +8,22 @@ from collections.abc import Iterable, Sequence
 from calib_all_ros.results.records import Finding, Status, Verdict
 
 _GRAVITY = {"rejected": 0, "warning": 1, "note": 2}
-_CONSEQUENCE = {"too_little_motion": 1, "degenerate_view": 1, "no_agreement": 2, "unexplained": 3}
+# A camera that moves shows in the background, whatever else; what else seems wrong may follow.
+_CONSEQUENCE = {
+    "camera_moved": -1,
+    "too_little_motion": 1,
+    "degenerate_view": 1,
+    "no_agreement": 2,
+    "unexplained": 3,
+}
 
 
 def verdict_of(findings: Iterable[Finding], warnings: Sequence[str] = ()) -> Verdict:
     """Sum findings up.
 
-    Among findings equally grave, what explains a misfit comes before what follows from it (an
-    uncertain pose) and before the misfit itself; then the stronger finding comes first.
+    Among findings equally grave, a moved camera comes first; what explains a misfit comes before
+    what follows from it (an uncertain pose) and before the misfit itself; then the stronger
+    finding comes first.
 
     Args:
         findings: What is wrong, in any order.

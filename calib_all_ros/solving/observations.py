@@ -201,7 +201,7 @@ def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Obse
     # A mask shows the robot in a single image; without masks only motion does.
     if len(usable) < (MIN_FRAMES if recording.masks is None else 1):
         raise RecordingError(
-            f"only {len(usable)} images of {recording.source} can be used, at least {MIN_FRAMES} "
+            f"only {len(usable)} image(s) of {recording.source} can be used, at least {MIN_FRAMES} "
             "are needed: record the robot in several poses"
         )
     if recording.masks is None or len(usable) > 1:

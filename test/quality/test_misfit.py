@@ -77,7 +77,7 @@ def test_masks_that_miss_half_of_the_robot_are_bad(
         mask[rows[0] : (rows[0] + rows[-1]) // 2] = False
     observations = observed(simulated_recording, demo_robot, half)
     truth = examine_masks(observations)
-    assert truth is not None and truth.inside_share < LIMITS.mask_agreement
+    assert truth is not None and truth.inside_share < LIMITS.sound_mask_agreement
     assert causes(observations, good) == ("bad_masks",)
 
 
@@ -98,6 +98,7 @@ def test_a_reversed_joint_is_named(
     directions = examine_directions(observations)
     assert directions.reversed_joint == name
     assert directions.overlap > directions.recorded + LIMITS.reversal_gain
+    assert directions.plausible
     refused = replace(MISFIT, severity="rejected")
     assert causes(observations, good, refused) == ("mirrored_joint",)
 

@@ -65,8 +65,8 @@ def test_the_direction_that_is_not_observable_is_named() -> None:
 @pytest.mark.parametrize(
     ("figures", "cause", "words"),
     [
-        (replace(PLENTY, motion_m=0.01), "too_little_motion", "1 cm (rms) in the 16 images"),
-        (replace(PLENTY, images=2), "too_little_motion", "2 images used"),
+        (replace(PLENTY, motion_m=0.01), "too_little_motion", "1 cm (rms) in the 16 image"),
+        (replace(PLENTY, images=2), "too_little_motion", "2 image(s) used"),
         (replace(PLENTY, visible_share=0.3), "degenerate_view", "30 % of the robot is inside"),
         (replace(PLENTY, robot_share=0.004), "degenerate_view", "0.4 % of the image"),
     ],

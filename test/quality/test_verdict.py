@@ -41,6 +41,11 @@ def test_what_explains_comes_before_what_follows() -> None:
     assert found.causes == ("wrong_intrinsics", "degenerate_view", "unexplained")
 
 
+def test_a_moved_camera_comes_first() -> None:
+    found = verdict_of([finding("images_late", strength=9.0), finding("camera_moved")])
+    assert found.causes == ("camera_moved", "images_late")
+
+
 def test_notes_cast_no_doubt() -> None:
     found = verdict_of([finding("light_changed", "note")])
     assert found.status == "accepted"
