@@ -17,6 +17,7 @@ SHADOW_SHARE = 0.6
 # Where the outline hardly agrees, the measurements are those of something else, and only what
 # explains most of them counts. What explains so much is noted even if it hardly moves the camera.
 DOMINANT_GAIN = 0.3
+NEARLY = 0.8
 
 
 def hypothesis_findings(
@@ -38,12 +39,7 @@ def hypothesis_findings(
         limits: The limits.
         misfit: Whether the outline is too far from what is seen for small corrections.
     """
-    counting = [
-        test
-        for test in tests
-        if test.gain >= (DOMINANT_GAIN if misfit else _least_gain(test, limits))
-        and test.significance >= _least_significance(test, limits)
-    ]
+    counting = [test for test in tests if _counts(test, limits, misfit=misfit)]
     counting.sort(key=lambda test: -test.gain)
     findings: list[Finding] = []
     for test in counting:
@@ -51,7 +47,8 @@ def hypothesis_findings(
             break
         severity = _severity(test, limits)
         # A focal length that may be wrong is told earlier than it is held for certain.
-        if severity == "rejected" and test.significance < 0.5 * limits.hypothesis_significance:
+        doubtful = test.significance < 0.5 * limits.hypothesis_significance
+        if severity == "rejected" and (doubtful or test.gain < limits.hypothesis_gain):
             severity = "warning"
         if severity is None and test.gain >= DOMINANT_GAIN:
             severity = "note"
@@ -67,17 +64,20 @@ def hypothesis_findings(
     return findings
 
 
-def _least_gain(test: HypothesisTest, limits: VerdictLimits) -> float:
-    """More parameters explain more by chance; a step of the pose is looked for at every image."""
-    return limits.hypothesis_gain * (2.0 * len(test.value) - 1.0)
-
-
-def _least_significance(test: HypothesisTest, limits: VerdictLimits) -> float:
-    """What predicts held-out images so much better needs less of other support."""
+def _counts(test: HypothesisTest, limits: VerdictLimits, *, misfit: bool) -> bool:
+    # More parameters explain more by chance; a step of the pose is looked for at every image.
+    least = limits.hypothesis_gain * (2.0 * len(test.value) - 1.0)
+    significance = limits.hypothesis_significance
+    if misfit:
+        return test.gain >= DOMINANT_GAIN and test.significance >= 0.5 * significance
+    if test.gain >= DOMINANT_GAIN:
+        significance *= 0.5
     if test.name == "focal":
-        return limits.focal_significance
-    share = 0.5 if test.gain >= DOMINANT_GAIN else 1.0
-    return share * limits.hypothesis_significance
+        certain = test.significance >= NEARLY * limits.hypothesis_significance
+        if certain and test.gain >= limits.certain_focal_gain:
+            return True
+        significance = limits.focal_significance
+    return test.gain >= least and test.significance >= significance
 
 
 def _severity(test: HypothesisTest, limits: VerdictLimits) -> Severity | None:

@@ -30,6 +30,8 @@ class VerdictLimits:
             images it was not fitted to, for each of its parameters but the first twice as much.
         hypothesis_significance: And its parameters exceed this many standard deviations.
         focal_significance: A wrong focal length is told from here on, since nothing else shows it.
+        certain_focal_gain: Or from here on, if it is as significant as other hypotheses must be,
+            or nearly so.
         rejected_change_mm: Refused when a hypothesis that counts would move the camera by more.
         doubted_change_mm: Doubted above.
         rejected_change_deg: Refused when it would turn the camera by more.
@@ -60,12 +62,13 @@ class VerdictLimits:
     doubted_close_share: float = 0.7
     held_out_share: float = 0.8
     rejected_position_mm: float = 40.0
-    doubted_position_mm: float = 20.0
+    doubted_position_mm: float = 16.0
     rejected_rotation_deg: float = 4.0
     doubted_rotation_deg: float = 1.5
     hypothesis_gain: float = 0.025
     hypothesis_significance: float = 6.0
     focal_significance: float = 2.0
+    certain_focal_gain: float = 0.01
     rejected_change_mm: float = 14.0
     doubted_change_mm: float = 5.0
     rejected_change_deg: float = 1.4

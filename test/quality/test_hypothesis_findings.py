@@ -75,7 +75,7 @@ def test_what_hardly_moves_the_camera_is_not_held_against_it() -> None:
 
 
 def test_what_the_images_do_not_support_does_not_count() -> None:
-    assert findings(outcome("focal", (0.03,), gain=LIMITS.hypothesis_gain / 2)) == []
+    assert findings(outcome("joint", (0.03,), LIMITS.hypothesis_gain / 2, 1)) == []
     assert findings(outcome("joint", (0.03,), subject=1, sigma=0.0075)) == []
     assert findings(outcome("joint", (0.03,), 0.5, 1, sigma=0.0075))
     assert findings(outcome("focal", (0.03,), sigma=0.03)) == []
@@ -85,6 +85,8 @@ def test_a_focal_length_that_may_be_wrong_is_told_early() -> None:
     """Nothing else shows it, and the camera's distance changes with it."""
     assert findings(outcome("focal", (0.03,), sigma=0.012))[0].severity == "warning"
     assert findings(outcome("focal", (0.03,), sigma=0.003))[0].severity == "rejected"
+    assert findings(outcome("focal", (0.03,), 0.015, sigma=0.003))[0].severity == "warning"
+    assert findings(outcome("focal", (0.03,), 0.015, sigma=0.01)) == []
 
 
 def test_what_a_wrong_parameter_draws_along_is_left_out() -> None:
