@@ -29,6 +29,7 @@ from calib_all_ros.solving.frame_systems import (
     RADIAL_DISTORTION,
     FrameSystems,
 )
+from calib_all_ros.solving.gauss_newton import CORRELATED_PIXELS
 
 FOLDS = 4
 MIN_IMAGES = 4
@@ -42,8 +43,6 @@ JOINT_SIGMA = 0.3
 DRIFT_SIGMA = 0.3
 STEP_SIGMA = 0.2
 ORIGIN_SIGMA_M = 0.1
-# Neighbouring outline pixels err together: about one in this many is independent evidence.
-CORRELATED_PIXELS = 10.0
 
 
 @dataclass(frozen=True)
@@ -133,26 +132,6 @@ def examine_hypotheses(
         for first in images[2:-1]:
             test("pose_step", int(first), _step(systems, int(first)))
     return tests
-
-
-def image_lags(
-    systems: FrameSystems, fitted: NDArray[np.intp]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return what each group's lag would add to the common one, and its standard deviation.
-
-    The pose stays what all images say; the lag is what one image adds. Valid for lags that move
-    the outline by a few pixels.
-
-    Returns:
-        lags_s: (G,) NaN where the robot did not move in that image.
-        sigma_s: (G,) of noise alone.
-    """
-    own = systems.H[:, LAG, LAG]
-    variance = systems.variance_px2 * CORRELATED_PIXELS
-    information = own / variance + LAG_SIGMA_S**-2
-    moving = own / variance > 4.0 * LAG_SIGMA_S**-2
-    lags = -systems.g[:, LAG] / variance / information
-    return np.where(moving, lags, np.nan), 1.0 / np.sqrt(information)
 
 
 def prior_sigmas(parameters: int) -> NDArray[np.float64]:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
-from calib_all_ros.quality.hypotheses import CORRELATED_PIXELS, FOLDS, prior_sigmas
+from calib_all_ros.quality.hypotheses import FOLDS, prior_sigmas
 from calib_all_ros.quality.pose_changes import camera_from_twist
 from calib_all_ros.solving.estimate import POSE_SIZE
 from calib_all_ros.solving.frame_systems import (
@@ -28,6 +28,7 @@ from calib_all_ros.solving.frame_systems import (
     RADIAL_DISTORTION,
     FrameSystems,
 )
+from calib_all_ros.solving.gauss_newton import CORRELATED_PIXELS
 
 # Outlines are no better than this, whatever their residuals say.
 LEAST_NOISE_PX = 0.1

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.masks.background import estimate_background
+from calib_all_ros.masks.background import Background, estimate_background
 from calib_all_ros.masks.from_recording import grown_silhouettes
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.surface import RobotSurface
@@ -19,7 +19,7 @@ from calib_all_ros.solving.frame_systems import FEW_IMAGES, FrameSystems, linear
 from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, step
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.outline import render_outline
-from calib_all_ros.solving.silhouette_fit import frame_distance_px
+from calib_all_ros.solving.silhouette_fit import frame_distance_px, median_distance_px
 
 BACKGROUND_MARGIN_PX = 3
 CLOSE_PX = 1.0
@@ -102,13 +102,7 @@ class EdgeExaminer:
         self._images = images[use]
         self._hidden = hidden
         self._reach_px = reach_px
-        rendered = silhouettes(
-            surface,
-            estimate.T_camera_base @ estimate.link_poses(motion),
-            estimate.camera(camera),
-        )
-        covered = grown_silhouettes(rendered, BACKGROUND_MARGIN_PX)
-        self._background = estimate_background(images, covered, int(reach_px) + 4)
+        self._background = _background_at(images, surface, motion, camera, estimate, reach_px)
 
     def support(self, estimate: Estimate) -> EdgeSupport:
         """Return how far the images support the outline at an estimate."""
@@ -121,11 +115,23 @@ class EdgeExaminer:
         total = np.bincount(outline.frame[looked_at], minlength=count)
         frame = outline.frame[edges.index]
         close = np.bincount(frame[np.abs(edges.residual) < CLOSE_PX], minlength=count)
-        distance = np.full(count, np.nan)
-        for number in np.unique(frame):
-            distance[number] = np.median(np.abs(edges.residual[frame == number]))
         share = np.where(total > 0, close / np.maximum(total, 1), np.nan)
-        return EdgeSupport(share, distance)
+        return EdgeSupport(share, median_distance_px(edges.residual, frame, count))
+
+
+def _background_at(
+    images: NDArray[np.float32],
+    surface: RobotSurface,
+    motion: RobotMotion,
+    camera: Camera,
+    estimate: Estimate,
+    reach_px: float,
+) -> Background:
+    """Learn the background from where the robot, drawn at an estimate, is not."""
+    T_camera_link = estimate.T_camera_base @ estimate.link_poses(motion)
+    rendered = silhouettes(surface, T_camera_link, estimate.camera(camera))
+    covered = grown_silhouettes(rendered, BACKGROUND_MARGIN_PX)
+    return estimate_background(images, covered, int(reach_px) + 4)
 
 
 def fit_edges(
@@ -158,10 +164,7 @@ def fit_edges(
     estimate = start
     trace = []
     for reach in settings.reaches_px:
-        T_camera_link = estimate.T_camera_base @ estimate.link_poses(motion)
-        rendered = silhouettes(fine, T_camera_link, estimate.camera(camera))
-        covered = grown_silhouettes(rendered, BACKGROUND_MARGIN_PX)
-        background = estimate_background(images, covered, int(reach) + 4)
+        background = _background_at(images, fine, motion, camera, estimate, reach)
         kernel = settings.kernel_px * np.sqrt(reach)
         for _ in range(settings.steps):
             outline = render_outline(

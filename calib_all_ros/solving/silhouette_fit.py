@@ -245,8 +245,16 @@ def frame_distance_px(system: LinearSystem | None, count: int) -> NDArray[np.flo
     The median, because neither a hole in a mask nor the robust kernel's opinion of it should
     decide how well the rest agrees.
     """
+    if system is None:
+        return np.full(count, np.nan)
+    return median_distance_px(system.residual, system.frame, count)
+
+
+def median_distance_px(
+    residual: NDArray[np.float64], frame: NDArray[np.int32], count: int
+) -> NDArray[np.float64]:
+    """Return the (count,) median size of each frame's (K,) residuals, NaN where it has none."""
     distances = np.full(count, np.nan)
-    if system is not None:
-        for frame in np.unique(system.frame):
-            distances[frame] = np.median(np.abs(system.residual[system.frame == frame]))
+    for number in np.unique(frame):
+        distances[number] = np.median(np.abs(residual[frame == number]))
     return distances

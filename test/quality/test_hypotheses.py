@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib_all_ros.quality.hypotheses import HypothesisTest, examine_hypotheses, image_lags
+from calib_all_ros.quality.hypotheses import HypothesisTest, examine_hypotheses
 from calib_all_ros.solving.frame_systems import (
     FIRST_JOINT,
     FOCAL_SCALE,
@@ -95,13 +95,3 @@ def test_too_few_images_support_no_hypothesis() -> None:
         systems.link[:3], systems.centre, systems.stamps_s[:3],
     )  # fmt: skip
     assert examine_hypotheses(few, FITTED, np.eye(4), WIDTH, MOVING) == []
-
-
-def test_lags_of_single_images() -> None:
-    systems = measured({})
-    late = 0.004 * SIZES[LAG]
-    J_lag = systems.H[5, LAG]
-    systems.g[5] -= J_lag * late / SIZES[LAG]
-    lags, sigma = image_lags(systems, FITTED)
-    assert lags[5] == pytest.approx(0.004, abs=4 * sigma[5])
-    assert np.abs(np.delete(lags, 5)).max() < 0.003
