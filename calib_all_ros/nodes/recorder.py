@@ -265,10 +265,13 @@ class RecorderNode(Node):
         if self._collector.state != "recording":
             response.message = "nothing is being recorded"
             return response
-        self._last_words = "~/stop was called" if self._collector.images else ""
+        lacking = [f.sentence for f in self._progress().findings if f.level == "error"]
+        said = "; ".join(["~/stop was called", *lacking])
+        self._last_words = said if self._collector.images else ""
         self._collector.stop()
         response.success = True
-        response.message = f"finishes a recording of {self._collector.images} images"
+        images = f"finishes a recording of {self._collector.images} images"
+        response.message = "; ".join([images, *lacking])
         return response
 
     def _discard(self, request: Any, response: Any) -> Any:

@@ -89,7 +89,13 @@ def diagnose(
         *timing_findings(result, frame_numbers, stamps_s, limits),
         *start_findings(result, limits),
         *hypothesis_findings(
-            tests, kinematics.joint_names, frame_numbers, stamps_s, limits, misfit=bool(overlap)
+            tests,
+            kinematics.joint_names,
+            frame_numbers,
+            stamps_s,
+            limits,
+            misfit=bool(overlap),
+            from_edges=observations.masks is None,
         ),
         *_relevant(scene_findings(scene), overlap, observations),
         *_mark_findings(observations, result, mark),

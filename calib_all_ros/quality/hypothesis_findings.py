@@ -28,6 +28,7 @@ def hypothesis_findings(
     limits: VerdictLimits,
     *,
     misfit: bool = False,
+    from_edges: bool = False,
 ) -> list[Finding]:
     """Return what the tests say is wrong.
 
@@ -38,8 +39,14 @@ def hypothesis_findings(
         stamps_s: (M,) their times in seconds after the recording's first image.
         limits: The limits.
         misfit: Whether the outline is too far from what is seen for small corrections.
+        from_edges: Whether the pose was fitted to edges in the images instead of masks.
     """
-    counting = [test for test in tests if _counts(test, limits, misfit=misfit)]
+    counting = [
+        test
+        for test in tests
+        if _counts(test, limits, misfit=misfit)
+        and not (from_edges and _within_edge_tolerance(test, limits))
+    ]
     counting.sort(key=lambda test: -test.gain)
     findings: list[Finding] = []
     for test in counting:
@@ -78,6 +85,10 @@ def _counts(test: HypothesisTest, limits: VerdictLimits, *, misfit: bool) -> boo
             return True
         significance = limits.focal_significance
     return test.gain >= least and test.significance >= significance
+
+
+def _within_edge_tolerance(test: HypothesisTest, limits: VerdictLimits) -> bool:
+    return test.name == "focal" and abs(float(test.value[0])) < limits.edge_focal_tolerance
 
 
 def _severity(test: HypothesisTest, limits: VerdictLimits) -> Severity | None:

@@ -32,6 +32,8 @@ class VerdictLimits:
         focal_significance: A wrong focal length is told from here on, since nothing else shows it.
         certain_focal_gain: Or from here on, if it is as significant as other hypotheses must be,
             or nearly so.
+        edge_focal_tolerance: Edges in images read right focal lengths wrong by up to this share;
+            what they read within it says nothing.
         rejected_change_mm: Refused when a hypothesis that counts would move the camera by more.
         doubted_change_mm: Doubted above.
         rejected_change_deg: Refused when it would turn the camera by more.
@@ -69,6 +71,7 @@ class VerdictLimits:
     hypothesis_significance: float = 6.0
     focal_significance: float = 2.0
     certain_focal_gain: float = 0.01
+    edge_focal_tolerance: float = 0.015
     rejected_change_mm: float = 14.0
     doubted_change_mm: float = 5.0
     rejected_change_deg: float = 1.4

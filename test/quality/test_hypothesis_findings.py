@@ -27,8 +27,12 @@ def outcome(
     return HypothesisTest(name, subject, np.array(value), np.full(len(value), sigma), gain, change)
 
 
-def findings(*tests: HypothesisTest, misfit: bool = False) -> list[Finding]:
-    return hypothesis_findings(tests, JOINTS, NUMBERS, STAMPS_S, LIMITS, misfit=misfit)
+def findings(
+    *tests: HypothesisTest, misfit: bool = False, from_edges: bool = False
+) -> list[Finding]:
+    return hypothesis_findings(
+        tests, JOINTS, NUMBERS, STAMPS_S, LIMITS, misfit=misfit, from_edges=from_edges
+    )
 
 
 @pytest.mark.parametrize(
@@ -87,6 +91,14 @@ def test_a_focal_length_that_may_be_wrong_is_told_early() -> None:
     assert findings(outcome("focal", (0.03,), sigma=0.003))[0].severity == "rejected"
     assert findings(outcome("focal", (0.03,), 0.015, sigma=0.003))[0].severity == "warning"
     assert findings(outcome("focal", (0.03,), 0.015, sigma=0.01)) == []
+
+
+def test_edges_do_not_tell_small_errors_of_the_focal_length() -> None:
+    """They read right ones wrong by as much."""
+    small, large = outcome("focal", (0.013,)), outcome("focal", (0.017,))
+    assert findings(small)[0].cause == "wrong_intrinsics"
+    assert findings(small, from_edges=True) == []
+    assert findings(large, from_edges=True)[0].cause == "wrong_intrinsics"
 
 
 def test_what_a_wrong_parameter_draws_along_is_left_out() -> None:
