@@ -22,7 +22,11 @@ unexport PYTHONHOME
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test ros lint format clean
+# What pip installs first for the foundation models: another build of torch than the default one,
+# e.g. TORCH=/path/to/wheel.
+TORCH ?= torch
+
+.PHONY: demo test foundation ros lint format clean
 # pip must not run twice at once in one environment.
 .NOTPARALLEL:
 
@@ -43,6 +47,11 @@ ifeq ($(ROS),)
 else
 	@echo "ROS 2 $(ROS) is sourced; $(VENV) uses it"
 endif
+
+# The libraries of the foundation models; with them `make test` tests these, too.
+foundation: $(VENV)/installed
+	$(PIP) install $(TORCH)
+	$(PIP) install --editable '.[foundation]'
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m pytest test/test_style.py

@@ -64,6 +64,19 @@ setup(
         'rtree>=1.0; platform_machine != "x86_64" and platform_machine != "AMD64"',
     ],
     extras_require={
+        # DINOv2, Grounding DINO and SAM 2. CoTracker3 is on no package index.
+        "foundation": [
+            "safetensors>=0.4",
+            "torch>=2.4",
+            "transformers>=4.56",
+        ],
+        # What nvdiffrast is compiled and run with; it is on no package index itself.
+        "cuda": [
+            "ninja>=1.11",
+            "setuptools>=64",
+            "torch>=2.4",
+            "wheel",
+        ],
         "test": [
             "colcon-common-extensions>=0.3",
             "mypy>=1.10",
