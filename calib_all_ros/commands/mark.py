@@ -1,0 +1,211 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`calib_all mark`: keeps reference marks, and finds what they point at."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.commands.json_text import finite
+from calib_all_ros.errors import CalibAllError
+from calib_all_ros.input_files import InputFiles
+from calib_all_ros.marks.finder import FoundMark, UncertainMarkError, Vote, make_mark_finder
+from calib_all_ros.marks.matching import MatchLimits
+from calib_all_ros.marks.references import (
+    PICTURES,
+    ReferenceMark,
+    add_reference,
+    decode,
+    load_references,
+    read_picture,
+    references_folder,
+)
+from calib_all_ros.models.checkpoints import checkpoint_folder
+from calib_all_ros.pictures.heat_map import HEAT_MAP_NAME, draw_votes
+from calib_all_ros.pictures.image_file import save_png
+from calib_all_ros.solve_job import load_images
+
+logger = logging.getLogger(__name__)
+
+Image = NDArray[np.uint8]
+
+_STREAMS = (
+    "image_topic",
+    "camera_info_topic",
+    "joint_topics",
+    "camera",
+    "joint_names",
+    "start_s",
+    "end_s",
+)
+
+
+class MarkCommandError(CalibAllError):
+    """Arguments of `calib_all mark` that do not go together, or a search that was not sure."""
+
+
+def run_mark(parsed: argparse.Namespace) -> int:
+    """Do what `calib_all mark` was asked for, and print what came of it.
+
+    Args:
+        parsed: Its arguments.
+
+    Returns:
+        Exit status, 0: all else is raised.
+
+    Raises:
+        CalibAllError: The input cannot be used, files cannot be written, a model is missing, or
+            the mark was not found surely; then the heat map has been written.
+    """
+    actions = {"add": _add, "list": _list, "find": _find}
+    document, text = actions[parsed.action](parsed)
+    if parsed.json:
+        print(json.dumps(finite(document), allow_nan=False))
+    elif not parsed.quiet:
+        print(text)
+    return 0
+
+
+def _add(parsed: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    source: Path = parsed.source
+    if _is_picture(parsed):
+        content, ending, name = read_picture(source), source.suffix.lower(), source.stem
+    else:
+        frame, image = _recorded(parsed)
+        encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        assert encoded
+        content, ending, name = data.tobytes(), ".png", f"{source.stem}_{frame:06d}"
+    reference = add_reference(
+        references_folder(parsed.references),
+        content,
+        ending,
+        parsed.name or name,
+        parsed.pixel,
+        parsed.link,
+        parsed.note,
+    )
+    return _document(reference), f"added {_line(reference)}\n{reference.path}"
+
+
+def _list(parsed: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    folder = references_folder(parsed.references)
+    references = load_references(folder)
+    document = {"folder": str(folder), "references": [_document(mark) for mark in references]}
+    lines = [f"{len(references)} reference mark(s) in {folder}"]
+    return document, "\n".join(lines + [f"  {_line(reference)}" for reference in references])
+
+
+def _find(parsed: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    is_picture = _is_picture(parsed)
+    asked = {"similarity": parsed.similarity, "margin": parsed.margin}
+    limits = MatchLimits(**{name: value for name, value in asked.items() if value is not None})
+    # What is missing shows before a large recording is read.
+    finder = make_mark_finder(
+        parsed.references,
+        checkpoint_folder(parsed.checkpoints),
+        parsed.device,
+        parsed.link,
+        limits,
+    )
+    if is_picture:
+        image = decode(read_picture(parsed.source), f"the picture {parsed.source}")
+    else:
+        image = _recorded(parsed)[1]
+    picture = parsed.out / HEAT_MAP_NAME
+    try:
+        found = finder.find(image)
+    except UncertainMarkError as error:
+        save_png(picture, draw_votes(image, error.votes, str(error)))
+        raise MarkCommandError(f"{error} (heat map: {picture})") from error
+    save_png(picture, draw_votes(image, found.votes, found.summary, found.pixel))
+    logger.info(found.summary)
+    return _found_document(found, picture), _found_text(found, picture)
+
+
+def _is_picture(parsed: argparse.Namespace) -> bool:
+    """Return whether a picture was given, not a recording, and hold the arguments against it."""
+    if parsed.source.suffix.lower() not in PICTURES:
+        return False
+    given = [name for name in ("frame", *_STREAMS) if getattr(parsed, name) is not None]
+    if given:
+        option = given[0].removesuffix("_s").removesuffix("s").replace("_", "-")
+        raise MarkCommandError(
+            f"--{option} goes with a recording, and {parsed.source} is a picture"
+        )
+    return True
+
+
+def _recorded(parsed: argparse.Namespace) -> tuple[int, Image]:
+    """Return the number of the recording's image that is meant, and the image."""
+    streams = {name: getattr(parsed, name) for name in _STREAMS}
+    if streams["joint_topics"] is not None:
+        streams["joint_topics"] = tuple(streams["joint_topics"])
+    recording = load_images(InputFiles(parsed.source, **streams))
+    frame = parsed.frame or 0
+    if frame >= len(recording):
+        raise MarkCommandError(
+            f"there is no image {frame} in {parsed.source}: it has {len(recording)}, from 0"
+        )
+    return frame, recording.images[frame]
+
+
+def _document(reference: ReferenceMark) -> dict[str, Any]:
+    return {
+        "name": reference.name,
+        "pixel": reference.pixel,
+        "link": reference.link,
+        "note": reference.note,
+        "file": reference.path,
+    }
+
+
+def _line(reference: ReferenceMark) -> str:
+    u, v = reference.pixel
+    height, width = reference.image.shape[:2]
+    note = f": {reference.note}" if reference.note else ""
+    return f"{reference.name}, ({u:g}, {v:g}) of {width}x{height}, {reference.link}{note}"
+
+
+def _found_document(found: FoundMark, picture: Path) -> dict[str, Any]:
+    return {
+        "pixel": found.pixel,
+        "link": found.link,
+        "similarity": found.similarity,
+        "margin": found.margin,
+        "summary": found.summary,
+        "votes": [_vote_document(vote) for vote in found.votes],
+        "files": [picture],
+    }
+
+
+def _vote_document(vote: Vote) -> dict[str, Any]:
+    match = vote.match
+    return {
+        "reference": vote.reference.name,
+        "link": vote.reference.link,
+        "pixel": match.best.pixel,
+        "similarity": match.best.similarity,
+        "margin": match.margin,
+        "round_trip_patches": match.round_trip_patches,
+        "agrees": vote.agrees,
+        "doubts": vote.doubts,
+    }
+
+
+def _found_text(found: FoundMark, picture: Path) -> str:
+    u, v = found.pixel
+    lines = [found.summary]
+    for vote in found.votes:
+        place = f"({vote.match.best.pixel[0]:.1f}, {vote.match.best.pixel[1]:.1f})"
+        why = ", and ".join(vote.doubts) or ("agrees" if vote.agrees else "disagrees")
+        lines.append(f"  {vote.reference.name}: {place}, {why}")
+    lines.append(f"heat map: {picture}")
+    lines.append(f"for calib_all calibrate: --mark {u:.1f},{v:.1f} --eef-link {found.link}")
+    return "\n".join(lines)
