@@ -44,17 +44,23 @@ def draw_track(
         legend.append(LegendEntry(text, LOST))
     if expected is not None:
         for pixel in expected[~seen]:
-            _dot(drawn, pixel, 2, LOST)
-    joined = seen[:-1] & seen[1:]
-    for start, end in zip(pixels[:-1][joined], pixels[1:][joined], strict=True):
-        cv2.line(drawn, _fixed(start), _fixed(end), FOLLOWED, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
+            draw_dot(drawn, pixel, 2, LOST)
+    draw_path(drawn, pixels)
     for pixel in pixels[seen]:
-        _dot(drawn, pixel, 2, FOLLOWED)
+        draw_dot(drawn, pixel, 2, FOLLOWED)
     for row in _last_before_lost(seen):
-        _cross(drawn, pixels[row], 6, LOST)
-    _cross(drawn, pixels[given], 9, GIVEN)
+        draw_cross(drawn, pixels[row], 6, LOST)
+    draw_cross(drawn, pixels[given], 9, GIVEN)
     legend.append(LegendEntry("as given", GIVEN))
     return with_caption(drawn, caption, legend)
+
+
+def draw_path(image: Image, pixels: NDArray[np.float64]) -> None:
+    """Draw lines between (T, 2) pixels; none to or from NaN."""
+    seen: NDArray[np.bool_] = np.asarray(np.isfinite(pixels).all(axis=1))
+    joined = seen[:-1] & seen[1:]
+    for start, end in zip(pixels[:-1][joined], pixels[1:][joined], strict=True):
+        cv2.line(image, _fixed(start), _fixed(end), FOLLOWED, 1, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def _last_before_lost(seen: NDArray[np.bool_]) -> list[int]:
@@ -67,13 +73,15 @@ def _last_before_lost(seen: NDArray[np.bool_]) -> list[int]:
     ]
 
 
-def _dot(image: Image, pixel: NDArray[np.float64], radius_px: int, color: Colour) -> None:
+def draw_dot(image: Image, pixel: NDArray[np.float64], radius_px: int, color: Colour) -> None:
+    """Draw a disc, or nothing where the pixel is NaN or far away."""
     if np.isfinite(pixel).all() and np.abs(pixel).max() < 1e5:
         radius = radius_px << _SUBPIXEL_BITS
         cv2.circle(image, _fixed(pixel), radius, color, cv2.FILLED, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
-def _cross(image: Image, pixel: NDArray[np.float64], reach_px: int, color: Colour) -> None:
+def draw_cross(image: Image, pixel: NDArray[np.float64], reach_px: int, color: Colour) -> None:
+    """Draw a diagonal cross."""
     for step in (np.array([reach_px, reach_px]), np.array([reach_px, -reach_px])):
         ends = _fixed(pixel - step), _fixed(pixel + step)
         cv2.line(image, *ends, color, 2, cv2.LINE_AA, _SUBPIXEL_BITS)

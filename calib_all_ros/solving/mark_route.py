@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,14 +14,12 @@ from calib_all_ros.recording.preflight import joints_at_frames
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MarkSettings
-from calib_all_ros.solving.motion import RobotMotion
+from calib_all_ros.solving.motion import NS_PER_S, RobotMotion
 from calib_all_ros.solving.observations import Observations, View
 from calib_all_ros.solving.route import Start
 from calib_all_ros.solving.temporal_pnp import TemporalPnpError, solve_epnp, solve_temporal_pnp
-from calib_all_ros.tracking.lucas_kanade import track_point
-
-# A mark is followed through at most so many images around its own.
-MAX_TRACKED_FRAMES = 600
+from calib_all_ros.tracking.lucas_kanade import LucasKanade
+from calib_all_ros.tracking.track import Tracker
 
 
 class MarkError(CalibAllError):
@@ -48,7 +47,8 @@ class MarkTrack:
 
     Attributes:
         mark: What was followed.
-        frames: (T,) numbers of the images in the recording, a stretch around the mark's own.
+        frames: (T,) numbers of the images in the recording, an evenly spaced stretch that has the
+            mark's own.
         pixels: (T, 2) in the images of the solve, NaN where the mark was lost.
     """
 
@@ -81,17 +81,25 @@ class MarkOutcome:
     summary: str
 
 
-class _TrackedImages:
-    """The images of a stretch of the recording, as the solve sees them."""
+@dataclass(frozen=True, eq=False)
+class TrackedImages:
+    """The images of a stretch of the recording, as the solve sees them.
 
-    def __init__(self, recording: Recording, view: View, frames: NDArray[np.intp]) -> None:
-        self._recording, self._view, self._frames = recording, view, frames
+    Attributes:
+        recording: What has them.
+        view: How they become those of the solve.
+        frames: (T,) their numbers in the recording.
+    """
+
+    recording: Recording
+    view: View
+    frames: NDArray[np.intp]
 
     def __len__(self) -> int:
-        return len(self._frames)
+        return len(self.frames)
 
     def __getitem__(self, index: int, /) -> NDArray[np.uint8]:
-        return self._view.image(self._recording.images[int(self._frames[index])])
+        return self.view.image(self.recording.images[int(self.frames[index])])
 
 
 def check_mark(mark: Mark, recording: Recording, robot: Robot) -> None:
@@ -113,29 +121,53 @@ def check_mark(mark: Mark, recording: Recording, robot: Robot) -> None:
             f"the mark is in image {mark.frame}, but {recording.source} has images 0 to "
             f"{len(recording) - 1}"
         )
+    check_mark_link(mark.link, robot)
+
+
+def check_mark_link(link: str, robot: Robot) -> None:
+    """Check that a link can carry a mark.
+
+    Raises:
+        MarkError: The robot has no such link, or it does not move.
+    """
     links = robot.kinematics.link_names
-    if mark.link not in links:
-        raise MarkError(f"no link '{mark.link}' to carry the mark; there are: {', '.join(links)}")
-    if not robot.kinematics.moving_joints(mark.link):
+    if link not in links:
+        raise MarkError(f"no link '{link}' to carry the mark; there are: {', '.join(links)}")
+    if not robot.kinematics.moving_joints(link):
         raise MarkError(
-            f"link '{mark.link}' does not move relative to {robot.kinematics.base_frame}: put the "
+            f"link '{link}' does not move relative to {robot.kinematics.base_frame}: put the "
             "mark on a moving link, best on the end-effector"
         )
 
 
 def start_from_mark(
-    mark: Mark, recording: Recording, observations: Observations, settings: MarkSettings
+    mark: Mark,
+    recording: Recording,
+    observations: Observations,
+    settings: MarkSettings,
+    tracker: Tracker | None = None,
 ) -> MarkOutcome:
     """Track a mark and solve for the camera pose.
 
     A track that is lost or a pose that is not well determined is no error: the outcome says so,
     and the calibration goes on without the mark.
+
+    Args:
+        mark: What to follow.
+        recording: Its images, of which the tracker gets as many around the mark's own as it takes,
+            thinned as far as it bears that.
+        observations: How the solve sees images and robot.
+        settings: How to solve for the pose.
+        tracker: Lucas-Kanade where None.
+
+    Raises:
+        TrackingError: The mark lies outside the rectified image.
     """
-    first = max(0, mark.frame - MAX_TRACKED_FRAMES // 2)
-    frames = np.arange(first, min(len(recording), first + MAX_TRACKED_FRAMES))
-    images = _TrackedImages(recording, observations.view, frames)
+    tracker = tracker or LucasKanade()
+    frames = _stretch(mark.frame, recording.image_stamps_ns, tracker)
+    images = TrackedImages(recording, observations.view, frames)
     pixel = observations.view.pixels(np.array([mark.pixel]))[0]
-    track = track_point(images, pixel, mark.frame - first)
+    track = tracker(images, pixel, int(np.searchsorted(frames, mark.frame)))
     shown = MarkTrack(mark, frames, np.where(track.visible[:, None], track.pixels, np.nan))
     motion = RobotMotion(
         observations.motion.kinematics,
@@ -153,7 +185,8 @@ def start_from_mark(
         return poses
 
     seen = track.visible & known
-    tracked = f"followed through {np.count_nonzero(track.visible)} of {len(track.visible)} images"
+    followed = f"{np.count_nonzero(track.visible)} of {len(track.visible)} images"
+    tracked = f"followed through {followed} by {tracker.name}"
     K = observations.camera.K
     try:
         if settings.method == "epnp":
@@ -171,3 +204,17 @@ def start_from_mark(
         motion,
         f"{tracked}; {solved.termination}, {solved.reprojection_rms_px:.1f} px rms",
     )
+
+
+def _stretch(frame: int, stamps_ns: NDArray[np.int64], tracker: Tracker) -> NDArray[np.intp]:
+    """Return the numbers of the images to follow a mark through, evenly spaced."""
+    most = tracker.most_images
+    step = 1
+    if len(stamps_ns) > most:
+        # What the tracker bears, but no more than it takes to cover the whole recording.
+        between_s = float(np.median(np.diff(stamps_ns))) / NS_PER_S
+        borne = int(tracker.longest_step_s / between_s + 1e-6) if between_s > 0 else 1
+        step = max(1, min(borne, math.ceil(len(stamps_ns) / most)))
+    spaced = np.arange(frame % step, len(stamps_ns), step)
+    first = max(0, min(frame // step - most // 2, len(spaced) - most))
+    return spaced[first : first + most]

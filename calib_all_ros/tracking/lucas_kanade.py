@@ -16,7 +16,13 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from calib_all_ros.tracking.track import ImageSequence, Track, TrackingError
+from calib_all_ros.tracking.track import (
+    ImageSequence,
+    Track,
+    TrackingError,
+    check_size,
+    given_mark,
+)
 
 Array = NDArray[np.float64]
 Grey = NDArray[np.uint8]
@@ -59,6 +65,27 @@ class LucasKanadeSettings:
             )
 
 
+@dataclass(frozen=True)
+class LucasKanade:
+    """:func:`track_point` as a :class:`~calib_all_ros.tracking.track.Tracker`.
+
+    Attributes:
+        settings: When to believe a step.
+        name: For logs and results.
+        most_images: The mark is hardly ever followed that far.
+        longest_step_s: It needs every image.
+    """
+
+    settings: LucasKanadeSettings = LucasKanadeSettings()
+    name: str = "Lucas-Kanade"
+    most_images: int = 600
+    longest_step_s: float = 0.0
+
+    def __call__(self, images: ImageSequence, pixel: ArrayLike, start: int) -> Track:
+        """Follow the mark, see :func:`track_point`."""
+        return track_point(images, pixel, start, self.settings)
+
+
 def track_point(
     images: ImageSequence,
     pixel: ArrayLike,
@@ -77,18 +104,8 @@ def track_point(
         TrackingError: no such image, or the mark lies outside it.
     """
     settings = settings or LucasKanadeSettings()
-    if not 0 <= start < len(images):
-        raise TrackingError(f"there is no image {start}; the recording has {len(images)} images")
-    mark: Array = np.asarray(pixel, dtype=np.float64)
-    first = _grey(images[start])
-    height, width = first.shape
-    inside = mark.shape == (2,) and bool(
-        (mark >= 0).all() and (mark <= (width - 1, height - 1)).all()
-    )
-    if not inside:
-        raise TrackingError(
-            f"the mark {mark.tolist()} lies outside image {start}, which is {width}x{height}"
-        )
+    mark, image = given_mark(images, pixel, start)
+    first = _grey(image)
     pixels = np.full((len(images), 2), np.nan)
     confidence = np.zeros(len(images))
     pixels[start], confidence[start] = mark, 1.0
@@ -110,10 +127,7 @@ def _follow(
     before, here, velocity = first, mark, np.zeros(2)
     for index in order:
         after = _grey(images[index])
-        if after.shape != first.shape:
-            raise TrackingError(
-                f"image {index} has another size than the first of the track; record one camera"
-            )
+        check_size(after, first, index)
         there = _step(before, after, here, velocity, settings)
         if there is None:
             return

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calib_all_ros.tracking.lucas_kanade import LucasKanadeSettings, track_point
-from calib_all_ros.tracking.track import Track, TrackingError
+from calib_all_ros.tracking.lucas_kanade import LucasKanade, LucasKanadeSettings, track_point
+from calib_all_ros.tracking.track import Track, Tracker, TrackingError
 
 COUNT, SIZE = 12, (160, 200)
 MARK = np.array([90.0, 80.0])
@@ -98,6 +98,15 @@ def test_wrong_use_is_explained(images: list[NDArray[np.uint8]]) -> None:
         LucasKanadeSettings(windows_px=(20,), agreeing=1)
     with pytest.raises(TrackingError, match="number of windows"):
         LucasKanadeSettings(windows_px=(21,))
+
+
+def test_serves_as_a_tracker(images: list[NDArray[np.uint8]]) -> None:
+    tracker: Tracker = LucasKanade()
+    found, expected = tracker(images, MARK, 0), track_point(images, MARK)
+    np.testing.assert_array_equal(found.pixels, expected.pixels)
+    assert tracker.name == "Lucas-Kanade" and tracker.most_images >= 100
+    strict = LucasKanade(LucasKanadeSettings(step_correlation=1.1))
+    assert strict(images, MARK, 0).visible.sum() == 1
 
 
 def test_track_checks_itself() -> None:
