@@ -6,16 +6,15 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calib_all_ros import __version__
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.quality.diagnosis import Diagnosis, diagnose
-from calib_all_ros.quality.verdict import verdict_of
+from calib_all_ros.evidence.comparison import Solution
+from calib_all_ros.evidence.gathering import Gathered, gather
+from calib_all_ros.evidence.sources import EvidenceSources, evidence_sources
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Covariance, FrameQuality, Provenance, RobotRecord
@@ -23,11 +22,8 @@ from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.evidence import Evidence
-from calib_all_ros.solving.image_route import solve_from_images
-from calib_all_ros.solving.mark_route import Mark, MarkOutcome, check_mark, start_from_mark
-from calib_all_ros.solving.mask_route import solve_from_masks
-from calib_all_ros.solving.observations import Observations, prepare
-from calib_all_ros.solving.route import RouteResult
+from calib_all_ros.solving.mark_route import Mark
+from calib_all_ros.solving.route import refined_parameters
 
 __all__ = ["Evidence", "Mark", "calibrate", "calibrate_with_evidence"]
 
@@ -54,39 +50,32 @@ class _Stages:
             self._on_progress(stage, share)
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """All that a result is put together from."""
-
-    observations: Observations
-    result: RouteResult
-    mark: MarkOutcome | None
-    diagnosis: Diagnosis
-
-    @property
-    def frame_numbers(self) -> NDArray[np.intp]:
-        return self.observations.frames[self.observations.solve]
-
-
 def calibrate(
     recording: Recording,
     robot: Robot,
     *,
     mark: Mark | None = None,
+    mark_link: str | None = None,
     settings: Settings | None = None,
+    sources: EvidenceSources | None = None,
     on_progress: Progress | None = None,
 ) -> Calibration:
     """Find the pose of the camera of a recording relative to the robot's base.
 
     With masks in the recording the robot's silhouette is fitted to them; without, to what moves
-    in the images. A mark is tracked and gives one more start; the search without a mark runs all
-    the same and the better start wins, so that a poor track does no harm.
+    in the images, and, where foundation models are installed, to the masks that they make of these
+    images: the better result counts. A mark, given or found by a model, is tracked and gives one
+    more start; the search without a mark runs all the same and the better start wins. So poor
+    evidence does no harm.
 
     Args:
         recording: Images, camera and joint states; the camera must not move.
         robot: The robot.
         mark: A point on a link, seen in one image.
+        mark_link: Link that carries the mark where none is given but one is found; None takes the
+            link that the reference marks name.
         settings: The defaults where None.
+        sources: The models; those that the settings ask for where None.
         on_progress: Called with the name of the stage and its finished share.
 
     Raises:
@@ -94,7 +83,13 @@ def calibrate(
             vouched for is not an error but a rejected verdict.
     """
     calibration, _ = calibrate_with_evidence(
-        recording, robot, mark=mark, settings=settings, on_progress=on_progress
+        recording,
+        robot,
+        mark=mark,
+        mark_link=mark_link,
+        settings=settings,
+        sources=sources,
+        on_progress=on_progress,
     )
     return calibration
 
@@ -104,75 +99,83 @@ def calibrate_with_evidence(
     robot: Robot,
     *,
     mark: Mark | None = None,
+    mark_link: str | None = None,
     settings: Settings | None = None,
+    sources: EvidenceSources | None = None,
     on_progress: Progress | None = None,
 ) -> tuple[Calibration, Evidence]:
     """Do what :func:`calibrate` does, and return also what was seen in the images."""
+    calibration, evidence, _ = calibrate_with_solution(
+        recording,
+        robot,
+        mark=mark,
+        mark_link=mark_link,
+        settings=settings,
+        sources=sources,
+        on_progress=on_progress,
+    )
+    return calibration, evidence
+
+
+def calibrate_with_solution(
+    recording: Recording,
+    robot: Robot,
+    *,
+    mark: Mark | None = None,
+    mark_link: str | None = None,
+    settings: Settings | None = None,
+    sources: EvidenceSources | None = None,
+    on_progress: Progress | None = None,
+) -> tuple[Calibration, Evidence, Solution]:
+    """Do what :func:`calibrate` does, and return also what the pose was fitted to, linearised."""
     settings = settings or Settings()
     stages = _Stages(on_progress)
-    stages("prepare", 0.0)
-    if mark is not None:
-        check_mark(mark, recording, robot)
-    observations = prepare(recording, robot, settings.frames)
-    logger.info(
-        "using %d images for the pose: %s",
-        len(observations.solve),
-        observations.frames[observations.solve].tolist(),
-    )
-    outcome = None
-    if mark is not None:
-        stages("mark", 0.0)
-        outcome = start_from_mark(mark, recording, observations, settings.mark)
-        logger.info("mark: %s", outcome.summary)
-    starts = () if outcome is None or outcome.start is None else (outcome.start,)
-    solve = solve_from_images if observations.masks is None else solve_from_masks
-    logger.info("evidence: %s", "images" if observations.masks is None else "recorded masks")
-    result = solve(observations, settings, starts, stages)
-    logger.info("the %s gave the better start", result.start.source)
-    stages("verdict", 0.0)
-    diagnosis = diagnose(observations, result, settings, outcome)
-    parts = _Parts(observations, result, outcome, diagnosis)
-    calibration = _assemble(recording, robot, mark, settings, parts, stages)
+    sources = sources or evidence_sources(settings)
+    gathered = gather(recording, robot, mark, mark_link, settings, sources, stages)
+    for choice in gathered.choices:
+        logger.info("evidence, %s", choice)
+    calibration = _assemble(recording, robot, gathered, settings, stages)
     logger.info("verdict: %s", calibration.verdict.status)
     for reason in calibration.verdict.reasons:
         logger.info("  %s", reason)
+    result, outcome = gathered.solution.result, gathered.outcome
     evidence = Evidence(
-        observations.view,
+        gathered.solution.observations.view,
         result.masks,
         None if outcome is None else outcome.track,
         "" if outcome is None else outcome.summary,
         result.timing,
         result.trace,
+        gathered.marking.votes,
     )
-    return calibration, evidence
+    return calibration, evidence, gathered.solution
 
 
 def _assemble(
     recording: Recording,
     robot: Robot,
-    mark: Mark | None,
+    gathered: Gathered,
     settings: Settings,
-    parts: _Parts,
     stages: _Stages,
 ) -> Calibration:
-    result, uncertainty = parts.result, parts.diagnosis.uncertainty
+    solution, mark, outcome = gathered.solution, gathered.marking.mark, gathered.outcome
+    result, diagnosis = solution.result, solution.diagnosis
+    uncertainty = diagnosis.uncertainty
     estimate = result.estimate
     if not np.isfinite(estimate.T_camera_base).all():
         raise CalibAllError(
             f"the solve on {recording.source} diverged: the images do not show this robot moving"
         )
-    verdict = verdict_of(parts.diagnosis.findings, parts.observations.warnings)
     quality = {
         "iou_median": float(np.median(result.iou[result.used])),
         "iou_worst": float(np.min(result.iou[result.used])),
         **result.quality,
-        **parts.diagnosis.quality,
+        **diagnosis.quality,
     }
     contour_px = result.contour_px[result.used & np.isfinite(result.contour_px)]
     if len(contour_px):
         quality["contour_median_px"] = float(np.median(contour_px))
-    refinement = settings.refinement
-    mark_used = parts.mark is not None and parts.mark.start is not None
+    refinement = refined_parameters(settings)
     stages("done", 1.0)
     return Calibration(
         T_camera_base=estimate.T_camera_base,
@@ -183,23 +186,24 @@ def _assemble(
             None if mark is None else mark.link,
             robot.description_hash,
         ),
-        verdict=verdict,
+        verdict=solution.verdict,
         provenance=Provenance(
             recording=recording.source,
             fingerprint=recording.fingerprint,
             package_version=__version__,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            frames_used=tuple(int(n) for n in parts.frame_numbers[result.used]),
+            frames_used=tuple(int(n) for n in solution.frame_numbers[result.used]),
             settings=settings.to_mapping(),
             stage_times_s=dict(stages.times_s),
+            evidence=gathered.choices,
         ),
         quality=quality,
-        frames=_frame_table(parts),
-        notes=parts.observations.notes,
+        frames=_frame_table(solution),
+        notes=solution.observations.notes,
         covariance=None if uncertainty is None else Covariance(uncertainty.covariance),
         lag_ms=1e3 * estimate.lag_s if refinement.lag else None,
         mask_bias_px=estimate.mask_bias_px if refinement.mask_bias else None,
-        point_offset_m=parts.mark.point_in_link if mark_used and parts.mark else None,
+        point_offset_m=None if outcome is None else outcome.point_in_link,
         focal_scale=estimate.focal_scale if refinement.focal_scale else None,
         joint_offsets=_joint_offsets(estimate, robot),
         stages={
@@ -216,11 +220,11 @@ def _joint_offsets(estimate: Estimate, robot: Robot) -> dict[str, float] | None:
     return {name: float(offset) for name, offset in zip(names, estimate.joint_offsets, strict=True)}
 
 
-def _frame_table(parts: _Parts) -> tuple[FrameQuality, ...]:
-    result, observations = parts.result, parts.observations
+def _frame_table(solution: Solution) -> tuple[FrameQuality, ...]:
+    result, observations = solution.result, solution.observations
     stamps = observations.motion.stamps_ns[observations.solve]
     rows = []
-    for i, number in enumerate(parts.frame_numbers):
+    for i, number in enumerate(solution.frame_numbers):
         own_lag = result.own_lag_s[i] + result.estimate.lag_s
         rows.append(
             FrameQuality(

@@ -17,6 +17,8 @@ from calib_all_ros import __version__
 from calib_all_ros.commands.arguments import EXIT_CODES, Parser, with_lists_attached
 from calib_all_ros.commands.calibrate_arguments import add_calibrate, add_demo, add_simulate
 from calib_all_ros.commands.check_arguments import add_check, add_compare
+from calib_all_ros.commands.doctor_arguments import add_doctor
+from calib_all_ros.commands.mark_arguments import add_mark
 from calib_all_ros.commands.options import (
     CalibrateOptions,
     CheckOptions,
@@ -93,6 +95,14 @@ def _run(parsed: argparse.Namespace, log: RunLog) -> int:
         from calib_all_ros.commands.compare import run_compare
 
         return EXIT_OK if run_compare(_options(CompareOptions, parsed)) else EXIT_REJECTED
+    elif parsed.command == "mark":
+        from calib_all_ros.commands.mark import run_mark
+
+        return run_mark(parsed)
+    elif parsed.command == "doctor":
+        from calib_all_ros.commands.doctor import run_doctor
+
+        return EXIT_OK if run_doctor(parsed) else EXIT_REJECTED
     else:
         from calib_all_ros.commands.demo import run_demo
 
@@ -120,6 +130,15 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"calib_all {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (add_calibrate, add_simulate, add_demo, add_plan, add_check, add_compare):
+    for add in (
+        add_calibrate,
+        add_simulate,
+        add_demo,
+        add_plan,
+        add_check,
+        add_compare,
+        add_mark,
+        add_doctor,
+    ):
         add(commands)
     return parser

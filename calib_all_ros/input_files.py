@@ -6,6 +6,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+MASK_SOURCES = ("images", "grounded_sam2")
+"""How masks are made where none are recorded."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class InputSelection:

@@ -12,6 +12,11 @@ import dacite
 import yaml
 
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.input_files import MASK_SOURCES
+
+TRACKERS = ("auto", "lucas_kanade", "cotracker", "cotracker_online")
+REFINEMENTS = ("contour", "adam")
+RENDERERS = ("cpu", "nvdiffrast")
 
 
 class SettingsError(CalibAllError):
@@ -68,9 +73,11 @@ class SearchEffort:
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """What is estimated beside the pose.
+    """How the pose is refined, and what is estimated beside it.
 
     Attributes:
+        method: "contour" fits outlines by Gauss-Newton steps; "adam" is the paper's descent on the
+            squared mask loss, which needs masks and estimates nothing beside the pose.
         lag: A common time lag of the images.
         mask_bias: By how much observed outlines are too fat.
         focal_scale: A common factor on the focal lengths; only when the intrinsics are in doubt.
@@ -78,24 +85,122 @@ class RefinementSettings:
             only when the clocks are known to be right, for it takes up what lags leave.
     """
 
+    method: str = field(default="contour", metadata={"choices": REFINEMENTS})
     lag: bool = True
     mask_bias: bool = True
     focal_scale: bool = False
     joint_offsets: bool = False
 
+    def __post_init__(self) -> None:
+        _require_one("refinement.method", self.method, REFINEMENTS)
+
+
+@dataclass(frozen=True)
+class AdamSettings:
+    """The descent of ``refinement.method: adam`` (Kingma and Ba 2015).
+
+    The paper takes 10,000 steps; the learning rate is that of its code, whose weight decay of
+    1e-6 pulls the camera towards the base frame's origin for no reason in the images.
+
+    Attributes:
+        steps: Iterations; there is no other end, and the best one is kept.
+        learning_rate: Largest change of each parameter in a step, radians and metres.
+        weight_decay: Pull of rotation vector and translation towards zero, relative to the
+            gradient of a mask's summed squared error.
+    """
+
+    steps: int = 10_000
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1, "adam.steps", self.steps, "at least 1")
+        _require(self.learning_rate > 0, "adam.learning_rate", self.learning_rate, "> 0")
+        _require(self.weight_decay >= 0, "adam.weight_decay", self.weight_decay, "at least 0")
+
+
+@dataclass(frozen=True)
+class RenderingSettings:
+    """What draws the robot.
+
+    Attributes:
+        backend: What draws the silhouettes that are fitted to masks: "cpu", or "nvdiffrast" on a
+            CUDA GPU.
+    """
+
+    backend: str = field(default="cpu", metadata={"choices": RENDERERS})
+
+    def __post_init__(self) -> None:
+        _require_one("rendering.backend", self.backend, RENDERERS)
+
 
 @dataclass(frozen=True)
 class MarkSettings:
-    """How a mark is used.
+    """Where the mark comes from, how it is followed and how it is used.
 
     Attributes:
+        find: Where no mark is given: "auto" finds it with DINOv2 if its checkpoint and reference
+            marks are there, "off" goes without.
+        references: Folder of reference marks; empty takes $CALIB_ALL_MARKS, or
+            calib_all_ros/marks in the user's data folder.
+        tracker: "lucas_kanade", "cotracker", "cotracker_online", or "auto" for CoTracker3 (offline)
+            if it is there.
         method: "robust" solves pose, point offset and lag together; "epnp" is the paper's choice.
     """
 
-    method: str = "robust"
+    find: str = field(default="auto", metadata={"choices": ("auto", "off")})
+    references: str = ""
+    tracker: str = field(default="auto", metadata={"choices": TRACKERS})
+    method: str = field(default="robust", metadata={"choices": ("robust", "epnp")})
 
     def __post_init__(self) -> None:
-        _require(self.method in ("robust", "epnp"), "mark.method", self.method, "robust or epnp")
+        _require_one("mark.find", self.find, ("auto", "off"))
+        _require_one("mark.tracker", self.tracker, TRACKERS)
+        _require_one("mark.method", self.method, ("robust", "epnp"))
+
+
+@dataclass(frozen=True)
+class MaskSettings:
+    """How robot masks are made where the recording brings none.
+
+    Attributes:
+        source: "images" finds the robot by its motion, "grounded_sam2" by Grounding DINO and
+            SAM 2, "auto" by these if their checkpoints are there. The images are used in any case,
+            and the better result counts.
+        prompt: What Grounding DINO looks for.
+        box_threshold: Least score of a box.
+        text_threshold: Least score of a word for it to name the box.
+        clicks: Pixels on the robot, "u,v" or "u,v@image", where no box can be found.
+        clicks_beside: Pixels beside the robot, alike.
+    """
+
+    source: str = field(default="auto", metadata={"choices": ("auto", *MASK_SOURCES)})
+    prompt: str = "robotic arm"
+    box_threshold: float = 0.35
+    text_threshold: float = 0.3
+    clicks: tuple[str, ...] = ()
+    clicks_beside: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_one("masks.source", self.source, ("auto", *MASK_SOURCES))
+        _require(bool(self.prompt.strip()), "masks.prompt", repr(self.prompt), "some words")
+        for name in ("box_threshold", "text_threshold"):
+            value = getattr(self, name)
+            _require(0 < value < 1, f"masks.{name}", value, "between 0 and 1")
+
+
+@dataclass(frozen=True)
+class ModelSettings:
+    """Where foundation models lie and run.
+
+    Attributes:
+        checkpoints: Folder of checkpoints; empty takes $CALIB_ALL_CHECKPOINTS, or
+            calib_all_ros/checkpoints in the user's data folder.
+        device: "cpu", "cuda", "cuda:1" ..., or "auto" for the first CUDA device if there is one.
+    """
+
+    checkpoints: str = ""
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -106,15 +211,23 @@ class Settings:
         seed: Seed of everything random; the same seed gives the same result.
         frames: Which frames are used.
         search: How hard to search.
-        refinement: What is estimated beside the pose.
-        mark: How a mark is used.
+        refinement: How the pose is refined, and what is estimated beside it.
+        adam: The paper's descent, where it is asked for.
+        mark: Where the mark comes from and how it is used.
+        masks: How masks are made where the recording brings none.
+        models: Where foundation models lie and run.
+        rendering: What draws the robot.
     """
 
     seed: int = 0
     frames: FrameSettings = field(default_factory=FrameSettings)
     search: SearchEffort = field(default_factory=SearchEffort)
     refinement: RefinementSettings = field(default_factory=RefinementSettings)
+    adam: AdamSettings = field(default_factory=AdamSettings)
     mark: MarkSettings = field(default_factory=MarkSettings)
+    masks: MaskSettings = field(default_factory=MaskSettings)
+    models: ModelSettings = field(default_factory=ModelSettings)
+    rendering: RenderingSettings = field(default_factory=RenderingSettings)
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "at least 0")
@@ -127,7 +240,8 @@ class Settings:
             SettingsError: An unknown name, a wrong type or an impossible value.
         """
         try:
-            return dacite.from_dict(cls, dict(values), dacite.Config(strict=True, cast=[float]))
+            config = dacite.Config(strict=True, cast=[float, tuple])
+            return dacite.from_dict(cls, dict(values), config)
         except (dacite.DaciteError, ValueError, TypeError) as error:
             raise SettingsError(f"bad settings: {error}") from error
 
@@ -153,7 +267,23 @@ class Settings:
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the settings as nested mappings, for files."""
-        return asdict(self)
+        return _with_lists(asdict(self))
+
+
+def _with_lists(values: dict[str, Any]) -> dict[str, Any]:
+    """Return nested mappings with lists for tuples, as they come back from files."""
+    return {
+        name: _with_lists(value)
+        if isinstance(value, dict)
+        else list(value)
+        if isinstance(value, tuple)
+        else value
+        for name, value in values.items()
+    }
+
+
+def _require_one(name: str, value: str, choices: tuple[str, ...]) -> None:
+    _require(value in choices, name, value, f"{', '.join(choices[:-1])} or {choices[-1]}")
 
 
 def _require(condition: bool, name: str, value: object, expected: str) -> None:

@@ -13,8 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.evidence.marking import SEARCHED_FRAME
 from calib_all_ros.input_files import InputFiles
+from calib_all_ros.pictures.heat_map import HEAT_MAP_NAME, draw_votes
+from calib_all_ros.pictures.image_file import save_png
 from calib_all_ros.pictures.results import write_pictures
+from calib_all_ros.pictures.track_video import write_track
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.page import write_report
@@ -106,6 +110,9 @@ def save_results(
     """
     began = time.perf_counter()
     write_pictures(folder, calibration, recording, robot, on_progress)
+    if evidence is not None:
+        write_track(folder, calibration, evidence, recording, robot)
+        _write_mark_search(folder, calibration, evidence, recording)
     stages = calibration.provenance.stage_times_s
     times = {"read": read_s, **stages, "pictures": time.perf_counter() - began}
     calibration = _with_stage_times(calibration, times)
@@ -118,6 +125,20 @@ def save_results(
     if on_progress:
         on_progress("report", 1.0)
     return calibration
+
+
+def _write_mark_search(
+    folder: Path, calibration: Calibration, evidence: Evidence, recording: Recording
+) -> None:
+    """Show where the mark was looked for, also where it was not surely found."""
+    if not evidence.mark_votes:
+        return
+    pixel = None if evidence.track is None else evidence.track.mark.pixel
+    said = [choice.why for choice in calibration.provenance.evidence if choice.part == "mark"]
+    picture = draw_votes(
+        recording.images[SEARCHED_FRAME], evidence.mark_votes, "; ".join(said), pixel
+    )
+    save_png(folder / HEAT_MAP_NAME, picture)
 
 
 def _with_stage_times(calibration: Calibration, times: dict[str, float]) -> Calibration:

@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import importlib.util
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,6 +22,16 @@ from calib_all_ros.solving.motion import RobotMotion
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED_DATA = REPOSITORY.parent / "shared" / "data"
 SMALL = SimulationSettings(frames=20, rate_hz=4.0, width=320, height=240, focal_px=280.0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Checkpoints and reference marks on this machine must not change what tests find."""
+    nothing = tmp_path_factory.mktemp("nothing")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CALIB_ALL_CHECKPOINTS", str(nothing / "checkpoints"))
+        patch.setenv("CALIB_ALL_MARKS", str(nothing / "marks"))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -85,3 +98,15 @@ def simulated_recording(simulated: SimulatedRecording, simulated_motion: RobotMo
         reference_T_camera_base=simulated.T_camera_base,
         base_frame=simulated.base_frame,
     )
+
+
+@pytest.fixture
+def emulated_nvdiffrast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the emulation in nvdiffrast's place, which then runs on the device "cpu"."""
+    pytest.importorskip("torch", reason="pip install '.[foundation]'")
+    path = REPOSITORY / "test" / "nvdiffrast_emulation.py"
+    spec = importlib.util.spec_from_file_location("nvdiffrast.torch", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    monkeypatch.setitem(sys.modules, "nvdiffrast.torch", module)

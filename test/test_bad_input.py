@@ -216,8 +216,21 @@ def mark_without_its_link(recordings: Recordings) -> Refusal:
     return Refusal([str(recordings.folder), "--mark", "160,120"], r"--eef-link.*upper_arm_link")
 
 
-def link_without_its_mark(recordings: Recordings) -> Refusal:
-    return Refusal([str(recordings.folder), "--eef-link", "hand"], r"--mark U,V")
+def image_without_its_mark(recordings: Recordings) -> Refusal:
+    return Refusal([str(recordings.folder), "--mark-frame", "3"], r"--mark U,V")
+
+
+def unknown_link_of_a_mark_to_be_found(recordings: Recordings) -> Refusal:
+    return Refusal([str(recordings.folder), "--eef-link", "tail"], r"no link 'tail'.*\bhand\b")
+
+
+def click_that_is_none(recordings: Recordings) -> Refusal:
+    return Refusal([str(recordings.folder), "--click", "12;3"], r"'12;3' is no click")
+
+
+def model_that_is_not_there(recordings: Recordings) -> Refusal:
+    arguments = [str(recordings.folder), "--masks", "grounded_sam2"]
+    return Refusal(arguments, r"(no checkpoint of SAM 2|not installed).*(curl|http|pip install)")
 
 
 def masks_of_the_wrong_size(recordings: Recordings) -> Refusal:
@@ -275,7 +288,10 @@ def unknown_option(recordings: Recordings) -> Refusal:
         mark_in_an_image_that_is_not_there,
         mark_on_an_unknown_link,
         mark_without_its_link,
-        link_without_its_mark,
+        image_without_its_mark,
+        unknown_link_of_a_mark_to_be_found,
+        click_that_is_none,
+        model_that_is_not_there,
         masks_of_the_wrong_size,
         masks_that_are_not_there,
         nothing_left_after_the_cut,

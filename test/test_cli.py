@@ -50,7 +50,7 @@ def result(run: Run) -> Path:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["calibrate", "--help"], ["plan", "--help"], ["--version"]]
+    "arguments", [["--help"], ["calibrate", "--help"], ["doctor", "--help"], ["--version"]]
 )
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (

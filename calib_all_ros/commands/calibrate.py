@@ -7,6 +7,7 @@ import logging
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -15,7 +16,8 @@ from calib_all_ros.commands.options import CalibrateOptions, RecordingOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.pictures.output_folder import OVERLAYS, whole_or_nothing
+from calib_all_ros.input_files import MASK_SOURCES
+from calib_all_ros.pictures.output_folder import RESULT_PICTURES, whole_or_nothing
 from calib_all_ros.quality.errors_against_truth import PoseErrors, pose_errors
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
@@ -23,12 +25,14 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Status
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.settings import Settings
+from calib_all_ros.settings import MarkSettings, MaskSettings, ModelSettings, Settings
 from calib_all_ros.solve_job import load_inputs, save_results
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import match_joints
 
 logger = logging.getLogger(__name__)
+
+Group = TypeVar("Group", MarkSettings, MaskSettings, ModelSettings)
 
 
 class CalibrateError(CalibAllError):
@@ -48,11 +52,11 @@ def run_calibrate(options: CalibrateOptions, log: RunLog) -> Status:
     Raises:
         CalibAllError: The input cannot be used, or the results cannot be written.
     """
-    settings = settings_of(options)
+    settings = _with_evidence(settings_of(options), options)
     _check_mark_arguments(options)
     quiet = options.quiet or options.json
     # The folder comes first: that it cannot be written must not turn up after the work.
-    with whole_or_nothing(options.out, OVERLAYS) as folder, StageBars(quiet=quiet) as bars:
+    with whole_or_nothing(options.out, RESULT_PICTURES) as folder, StageBars(quiet=quiet) as bars:
 
         def announce() -> None:
             logger.info(COMPILING)
@@ -82,11 +86,36 @@ def settings_of(options: RecordingOptions) -> Settings:
     return settings if options.seed is None else replace(settings, seed=options.seed)
 
 
+def _with_evidence(settings: Settings, options: CalibrateOptions) -> Settings:
+    """Return the settings with what the options say about mark, masks and models."""
+    source = options.masks if options.masks in MASK_SOURCES else None
+    return replace(
+        settings,
+        mark=_given(settings.mark, references=options.references, tracker=options.tracker),
+        masks=_given(
+            settings.masks,
+            source=source,
+            prompt=options.prompt,
+            clicks=options.clicks,
+            clicks_beside=options.clicks_beside,
+        ),
+        models=_given(settings.models, checkpoints=options.checkpoints, device=options.device),
+    )
+
+
+def _given(group: Group, **values: Any) -> Group:
+    """Return a group of settings with those values that were given."""
+    given: dict[str, Any] = {
+        name: str(value) if isinstance(value, Path) else value
+        for name, value in values.items()
+        if value not in (None, ())
+    }
+    return replace(group, **given)
+
+
 def _check_mark_arguments(options: CalibrateOptions) -> None:
-    if options.mark is None:
-        for name, value in (("eef-link", options.eef_link), ("mark-frame", options.mark_frame)):
-            if value is not None:
-                raise CalibrateError(f"--{name} says more about a mark: give --mark U,V, too")
+    if options.mark is None and options.mark_frame is not None:
+        raise CalibrateError("--mark-frame says more about a mark: give --mark U,V, too")
 
 
 def _calibrate_into(
@@ -99,7 +128,12 @@ def _calibrate_into(
     read_s = time.perf_counter() - began
     bars("read", 1.0)
     calibration, evidence = calibrate_with_evidence(
-        recording, robot, mark=mark, settings=settings, on_progress=bars
+        recording,
+        robot,
+        mark=mark,
+        mark_link=options.eef_link,
+        settings=settings,
+        on_progress=bars,
     )
     calibration = save_results(
         folder, calibration, recording, robot, bars, evidence=evidence, read_s=read_s

@@ -10,7 +10,6 @@ from calib_all_ros.commands.arguments import (
     EXIT_CODES,
     OF_RECORDING,
     Commands,
-    add_masks,
     add_recording,
     add_robot,
     add_settings,
@@ -42,14 +41,60 @@ def add_calibrate(commands: Commands) -> None:
         metavar="U,V",
         help="pixel of a mark on the end-effector; default: none is needed",
     )
-    evidence.add_argument("--eef-link", metavar="LINK", help="link that carries the mark")
+    evidence.add_argument(
+        "--eef-link", metavar="LINK", help="link that carries the mark, given or found"
+    )
     evidence.add_argument(
         "--mark-frame",
         type=int,
         metavar="N",
         help="number of the image that --mark refers to, from 0 (default: 0)",
     )
-    add_masks(evidence)
+    evidence.add_argument(
+        "--masks",
+        default="auto",
+        metavar="auto|images|grounded_sam2|recorded|TOPIC|FOLDER",
+        help="robot masks: found from the images themselves (images), made by Grounding DINO and "
+        "SAM 2 (grounded_sam2), the better of both where these are installed (auto, the default), "
+        "or recorded: on a topic, in a folder, or in the recording's own (recorded)",
+    )
+
+    models = parser.add_argument_group("foundation models (see `calib_all doctor`)")
+    models.add_argument(
+        "--references",
+        type=Path,
+        metavar="DIR",
+        help="reference marks, by which DINOv2 finds the mark where --mark is not given",
+    )
+    models.add_argument(
+        "--tracker",
+        choices=("auto", "lucas_kanade", "cotracker", "cotracker_online"),
+        help="what follows the mark; default: CoTracker3 where it is installed",
+    )
+    models.add_argument(
+        "--prompt", metavar="WORDS", help='what Grounding DINO looks for (default: "robotic arm")'
+    )
+    models.add_argument(
+        "--click",
+        action="append",
+        default=[],
+        dest="clicks",
+        metavar="U,V[@N]",
+        help="pixel on the robot, of image N (default: 0), where no box can be found; may be "
+        "repeated",
+    )
+    models.add_argument(
+        "--click-beside",
+        action="append",
+        default=[],
+        dest="clicks_beside",
+        metavar="U,V[@N]",
+        help="pixel beside the robot, alike",
+    )
+    models.add_argument(
+        "--checkpoints", type=Path, metavar="DIR", help="default: $CALIB_ALL_CHECKPOINTS"
+    )
+    models.add_argument("--device", metavar="NAME", help="cpu, cuda, cuda:1 ... (default: auto)")
 
     solve = parser.add_argument_group("solve")
     add_settings(solve, "images that the pose is fitted to")

@@ -20,7 +20,7 @@ from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.frame_tree import frame_name
 from calib_all_ros.pictures.check_pictures import write_check_pictures
-from calib_all_ros.pictures.output_folder import OVERLAYS, whole_or_nothing
+from calib_all_ros.pictures.output_folder import RESULT_PICTURES, whole_or_nothing
 from calib_all_ros.quality.check import CheckStatus, Tolerance, check_extrinsics
 from calib_all_ros.quality.checked_calibration import check_evidence, checked_calibration
 from calib_all_ros.recording.recording import Recording
@@ -66,7 +66,7 @@ def run_check(options: CheckOptions, log: RunLog) -> CheckStatus:
         folder = None
         if options.out is not None:
             # The folder comes first: that it cannot be written must not turn up after the work.
-            folder = stack.enter_context(whole_or_nothing(options.out, OVERLAYS))
+            folder = stack.enter_context(whole_or_nothing(options.out, RESULT_PICTURES))
         bars = stack.enter_context(StageBars(quiet=quiet))
         stack.enter_context(announce_compilation(lambda: bars.say(COMPILING)))
         bars("read", 0.0)

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
 
-from calib_all_ros.input_files import InputFiles, InputSelection
+from calib_all_ros.input_files import MASK_SOURCES, InputFiles, InputSelection
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,12 +48,31 @@ class CalibrateOptions(RecordingOptions):
         mark: (u, v) pixel in the raw image.
         eef_link: Link that carries the mark.
         mark_frame: Number of the image that the mark was seen in.
+        references: Folder of reference marks.
+        tracker: What follows the mark.
+        prompt: What the detector looks for.
+        clicks: Pixels on the robot.
+        clicks_beside: Pixels beside the robot.
+        checkpoints: Folder of the models' checkpoints.
+        device: What the models run on.
     """
 
     out: Path
     mark: tuple[float, float] | None = None
     eef_link: str | None = None
     mark_frame: int | None = None
+    references: Path | None = None
+    tracker: str | None = None
+    prompt: str | None = None
+    clicks: tuple[str, ...] = ()
+    clicks_beside: tuple[str, ...] = ()
+    checkpoints: Path | None = None
+    device: str | None = None
+
+    def input_files(self) -> InputFiles:
+        """Return what to read; masks that are made are not read."""
+        files = super().input_files()
+        return replace(files, masks="auto") if self.masks in MASK_SOURCES else files
 
 
 @dataclass(frozen=True, kw_only=True)

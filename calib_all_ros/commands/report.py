@@ -57,6 +57,7 @@ def as_json(finished: FinishedCalibration) -> str:
         "quality": dict(calibration.quality),
         "errors": None if finished.errors is None else asdict(finished.errors),
         "frames_used": list(calibration.provenance.frames_used),
+        "evidence": [asdict(choice) for choice in calibration.provenance.evidence],
         "stage_times_s": dict(calibration.provenance.stage_times_s),
         "files": [str(path) for path in finished.files],
     }
@@ -80,6 +81,8 @@ def as_table(finished: FinishedCalibration) -> str:
         rows.append(("Lag", f"{calibration.lag_ms:+.1f} ms (images stamped later than taken)"))
     used, chosen = calibration.provenance.frames_used, calibration.frames
     rows.append(("Frames", f"{len(used)} of {len(chosen)} chosen ones used"))
+    evidence = calibration.provenance.evidence
+    rows += [("" if i else "Evidence", str(choice)) for i, choice in enumerate(evidence)]
     rows += _certainty(calibration)
     shown = {name: calibration.quality[name] for name in _SHOWN if name in calibration.quality}
     rows += _wrapped("Agreement", [f"{name} {value:.3g}" for name, value in shown.items()])

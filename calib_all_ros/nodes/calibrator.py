@@ -38,7 +38,7 @@ from calib_all_ros.nodes.worker_process import (
     Progress,
     WorkerProcess,
 )
-from calib_all_ros.pictures.output_folder import OVERLAYS
+from calib_all_ros.pictures.output_folder import RESULT_PICTURES
 from calib_all_ros.results.calibration import Calibration
 
 _LISTEN_EVERY_S = 0.1
@@ -142,7 +142,7 @@ class CalibratorNode(Node):
         self._result, self._is_accepted = None, False
         self._job = job
         if isinstance(job, Solve):
-            self._worker = WorkerProcess(job, self._options.folder(), OVERLAYS)
+            self._worker = WorkerProcess(job, self._options.folder(), RESULT_PICTURES)
             self._status.say("ok", f"solves {self._recording}", share_percent=0)
         else:
             self._worker = WorkerProcess(job)

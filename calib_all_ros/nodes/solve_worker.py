@@ -87,7 +87,12 @@ def _solve_into(folder: Path, request: Solve, work: Work) -> Solved:
     mark = None if request.mark is None else mark_of(request.mark, recording)
     read_s = time.perf_counter() - began
     calibration, evidence = calibrate_with_evidence(
-        recording, robot, mark=mark, settings=request.settings, on_progress=work.progress
+        recording,
+        robot,
+        mark=mark,
+        mark_link=request.eef_link or None,
+        settings=request.settings,
+        on_progress=work.progress,
     )
     display = make_display(calibration, evidence, recording, robot, request.eef_link)
     calibration = save_results(

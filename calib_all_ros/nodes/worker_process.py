@@ -119,7 +119,7 @@ class _Order:
 
     function: bytes
     out: Path | None
-    replaces: str | None
+    replaces: tuple[str, ...]
 
 
 class WorkerProcess:
@@ -129,14 +129,14 @@ class WorkerProcess:
         self,
         function: Callable[[Work], Any],
         out: Path | None = None,
-        replaces: str | None = None,
+        replaces: tuple[str, ...] = (),
     ) -> None:
         """Start the process.
 
         Args:
             function: What to do; a picklable object whose module must not need ROS.
             out: Folder of results, which appear whole or not at all.
-            replaces: Pattern of files of earlier results in that folder, which are replaced.
+            replaces: Patterns of files of earlier results in that folder, which are replaced.
         """
         self._process, self._connection = _spawn("supervise")
         self._connection.send(_Order(pickle.dumps(function), out, replaces))

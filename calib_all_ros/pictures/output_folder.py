@@ -6,18 +6,18 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from calib_all_ros.results.errors import ResultError
 
-OVERLAYS = "overlay_*.png"
-"""Pictures of a result. Numbered by frame, those of an earlier one would stay among the new."""
+RESULT_PICTURES = ("overlay_*.png", "track.*", "mark_heat_map.png")
+"""Pictures that a result need not have: those of an earlier one would stay among the new."""
 
 
 @contextmanager
-def whole_or_nothing(out_dir: str | Path, replaces: str | None = None) -> Iterator[Path]:
+def whole_or_nothing(out_dir: str | Path, replaces: Sequence[str] = ()) -> Iterator[Path]:
     """Yield a temporary folder; at success its content moves into ``out_dir``.
 
     Files in ``out_dir`` that bear other names stay; those with the same names are replaced, one by
@@ -25,7 +25,7 @@ def whole_or_nothing(out_dir: str | Path, replaces: str | None = None) -> Iterat
 
     Args:
         out_dir: the folder; it and its parents are made.
-        replaces: pattern of the names of files that belong to an earlier result and go when the
+        replaces: patterns of the names of files that belong to an earlier result and go when the
             new one arrives.
 
     Raises:
@@ -41,7 +41,7 @@ def whole_or_nothing(out_dir: str | Path, replaces: str | None = None) -> Iterat
         raise _unwritable(target, error) from error
     try:
         yield staging
-        earlier = set(target.glob(replaces)) if replaces else set()
+        earlier = {path for pattern in replaces for path in target.glob(pattern)}
         _move_content(staging, target, earlier)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)

@@ -28,12 +28,14 @@ from calib_all_ros.quality.pose_difference import (
 )
 from calib_all_ros.quality.verdict import verdict_of
 from calib_all_ros.recording.recording import Recording
+from calib_all_ros.rendering.renderer import find_renderer
 from calib_all_ros.results.records import Verdict
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.image_route import refine_with_images, solve_from_images
-from calib_all_ros.solving.mask_route import refine_from_masks, solve_from_masks
+from calib_all_ros.solving.mask_refinement import refine_from_masks
+from calib_all_ros.solving.mask_route import solve_from_masks
 from calib_all_ros.solving.observations import Observations, prepare
 from calib_all_ros.solving.route import RouteResult, Start
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
@@ -109,6 +111,7 @@ class Reference:
             observations.motion.subset(observations.solve),
             observations.camera,
             self.result.masks,
+            renderer=observations.renderer,
         )
 
 
@@ -199,7 +202,8 @@ def find_reference(
     settings = settings or Settings()
     if on_progress:
         on_progress("prepare", 0.0)
-    observations = prepare(recording, robot, settings.frames)
+    renderer = find_renderer(settings.rendering.backend)
+    observations = prepare(recording, robot, settings.frames, renderer)
     start = Start(T_start, "given")
     masked = observations.masks is not None
     result, searched = None, False

@@ -17,7 +17,6 @@ from calib_all_ros.solving.mask_measurements import (
     outline_share,
     prepare_targets,
 )
-from calib_all_ros.solving.outline import render_outline
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem, evaluate
 
 # An outline runs along the mask's where it is this close.
@@ -74,9 +73,7 @@ def agreement_at(
         Parameters(lag=nuisances.lag, mask_bias=nuisances.mask_bias),
     )
     iou, contour_px = evaluate(problem, fitted)
-    outline = render_outline(
-        problem.surface.simplified(_DETAIL_M), problem.motion, problem.camera, fitted
-    )
+    outline = problem.outline(problem.camera, fitted, _DETAIL_M)
     targets = prepare_targets(problem.masks, 1.0, problem.ignore)
     share = outline_share(outline, targets, fitted.mask_bias_px, TOLERANCE_PX)
     return Agreement(fitted.lag_s, fitted.mask_bias_px, iou, contour_px, np.nan_to_num(share))
@@ -90,9 +87,9 @@ def _fit_nuisances(
         return estimate
     targets = prepare_targets(problem.masks, _SCALE, problem.ignore)
     camera = problem.camera.scaled(_SCALE)
-    surface, weights = problem.surface.simplified(_DETAIL_M), problem.weights()
+    weights = problem.weights()
     for _ in range(_STEPS):
-        outline = render_outline(surface, problem.motion, camera, estimate)
+        outline = problem.outline(camera, estimate, _DETAIL_M)
         bias = estimate.mask_bias_px * _SCALE
         measured = measure_forward(outline, targets, bias, weights)
         measured = measured.joined(measure_backward(outline, targets, bias, weights))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.solving.mask_route import mask_problem
+from calib_all_ros.solving.mask_refinement import mask_problem
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import Observations
 from calib_all_ros.solving.search import SearchSettings, search_change, search_masks

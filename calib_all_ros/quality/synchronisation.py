@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.mask_measurements import outline_share, prepare_targets
-from calib_all_ros.solving.outline import render_outline
 from calib_all_ros.solving.route import LagCurve
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
 
@@ -63,10 +62,9 @@ def examine_timing(problem: SilhouetteProblem, estimate: Estimate) -> FrameTimin
     scale = min(1.0, EXAMINED_WIDTH_PX / problem.camera.width)
     targets = prepare_targets(problem.masks, scale, problem.ignore)
     camera = problem.camera.scaled(scale)
-    surface = problem.surface.simplified(0.005)
 
     def shares_at(estimate: Estimate) -> NDArray[np.float64]:
-        outline = render_outline(surface, problem.motion, camera, estimate)
+        outline = problem.outline(camera, estimate, 0.005)
         bias_px = estimate.biases_px() * scale
         return outline_share(outline, targets, bias_px, TOLERANCE_PX)
 

@@ -48,13 +48,7 @@ def render(
     Raises:
         RenderingError: The camera has lens distortion, or the poses have the wrong shape.
     """
-    if not camera.is_pinhole:
-        raise RenderingError("the rasteriser needs a pinhole camera; rectify the images first")
-    T = np.asarray(T_camera_link)
-    if T.ndim != 4 or T.shape[1:] != (len(surface.link_names), 4, 4):
-        raise RenderingError(
-            f"link poses have shape {T.shape}; expected (N, {len(surface.link_names)}, 4, 4)"
-        )
+    T = checked_poses(surface, T_camera_link, camera)
     count = T.shape[0]
     links = np.empty((count, camera.height, camera.width), dtype=np.int16)
     depth_shape = links.shape if want_depth else (count, 1, 1)
@@ -70,6 +64,24 @@ def render(
         depth,
     )
     return links, depth
+
+
+def checked_poses(
+    surface: RobotSurface, T_camera_link: NDArray[np.floating], camera: Camera
+) -> NDArray[np.floating]:
+    """Return the poses if a picture can be rendered with them.
+
+    Raises:
+        RenderingError: The camera has lens distortion, or the poses have the wrong shape.
+    """
+    if not camera.is_pinhole:
+        raise RenderingError("rendering needs a pinhole camera; rectify the images first")
+    T = np.asarray(T_camera_link)
+    if T.ndim != 4 or T.shape[1:] != (len(surface.link_names), 4, 4):
+        raise RenderingError(
+            f"link poses have shape {T.shape}; expected (N, {len(surface.link_names)}, 4, 4)"
+        )
+    return T
 
 
 def silhouettes(

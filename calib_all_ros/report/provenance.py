@@ -35,7 +35,7 @@ def _plain(value: Any) -> str:
 def fact_rows(calibration: Calibration) -> tuple[tuple[str, str], ...]:
     """Return what is known of the inputs and the making; what is not known is left out."""
     provenance, robot, camera = calibration.provenance, calibration.robot, calibration.camera
-    K = camera.K
+    K, chosen = camera.K, provenance.evidence
     facts = [
         ("Recording", provenance.recording),
         ("Its fingerprint", provenance.fingerprint),
@@ -49,6 +49,7 @@ def fact_rows(calibration: Calibration) -> tuple[tuple[str, str], ...]:
             f"fx {K[0, 0]:.2f}, fy {K[1, 1]:.2f}, cx {K[0, 2]:.2f}, cy {K[1, 2]:.2f}",
         ),
         ("Distortion", ", ".join(f"{value:.6g}" for value in camera.distortion)),
+        *((f"Evidence: {choice.part}", f"{choice.used}; {choice.why}") for choice in chosen),
         ("Estimated beside the pose", _nuisances(calibration)),
         ("Made by", f"calib_all_ros {provenance.package_version}"),
         ("Made at", provenance.created),

@@ -151,6 +151,24 @@ class RobotRecord:
 
 
 @dataclass(frozen=True)
+class EvidenceChoice:
+    """Which of several ways to come by a piece of evidence was taken.
+
+    Attributes:
+        part: "mark", "track", "masks" or "pose".
+        used: What was taken, such as "given", "dinov2", "images" or "none".
+        why: One sentence without a full stop.
+    """
+
+    part: str
+    used: str
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.part}: {self.used} ({self.why})"
+
+
+@dataclass(frozen=True)
 class Provenance:
     """Where a calibration came from: enough to repeat it.
 
@@ -162,6 +180,7 @@ class Provenance:
         frames_used: numbers of the images in the recording.
         settings: every setting, nested.
         stage_times_s: how long each stage took.
+        evidence: what the pose rests on, and why on that.
     """
 
     recording: str
@@ -171,3 +190,4 @@ class Provenance:
     frames_used: tuple[int, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
     stage_times_s: dict[str, float] = field(default_factory=dict)
+    evidence: tuple[EvidenceChoice, ...] = ()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.marks.finder import Vote
 from calib_all_ros.solving.mark_route import MarkTrack
 from calib_all_ros.solving.observations import View
 from calib_all_ros.solving.route import LagCurve, TracePoint
@@ -27,6 +28,8 @@ class Evidence:
         mark_summary: One sentence on the mark, "" without one.
         timing: Agreement over the lag, None where it was not examined.
         trace: The estimates visited on the way to the result, in order.
+        mark_votes: What each reference mark says about the first image; empty where the mark was
+            given or none was looked for.
     """
 
     view: View
@@ -35,3 +38,4 @@ class Evidence:
     mark_summary: str
     timing: LagCurve | None = None
     trace: tuple[TracePoint, ...] = ()
+    mark_votes: tuple[Vote, ...] = ()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry.resizing import shrink_mask
 from calib_all_ros.quality.synchronisation import FrameTiming, compare_lags
-from calib_all_ros.settings import Settings
+from calib_all_ros.settings import Settings, SettingsError
 from calib_all_ros.solving.change import change_probability, shrink_images
 from calib_all_ros.solving.edge_fit import EdgeExaminer, EdgeFit, fit_edges
 from calib_all_ros.solving.estimate import Estimate
@@ -86,7 +86,11 @@ def solve_from_images(
         settings: Effort and nuisances.
         marked: Starts from elsewhere; the search's are tried beside them.
         on_progress: Called with the stage and its finished share.
+
+    Raises:
+        SettingsError: The settings ask for the paper's descent, which needs masks.
     """
+    _require_contour(settings)
     evidence = _evidence(observations, settings)
     parameters = refined_parameters(settings)
     best: _Refined | None = None
@@ -120,12 +124,24 @@ def refine_with_images(
         settings: What is estimated beside the pose.
         start: Where to start.
         on_progress: Called with the stage and its finished share.
+
+    Raises:
+        SettingsError: The settings ask for the paper's descent, which needs masks.
     """
+    _require_contour(settings)
     evidence = _evidence(observations, settings)
     parameters = refined_parameters(settings)
     rough = Estimate(start.T_camera_base)
     refined = _refine(evidence, start, rough, parameters, begin(on_progress, "refine"))
     return _result(evidence, refined, StartAgreement(0, 0, 0.0), parameters)
+
+
+def _require_contour(settings: Settings) -> None:
+    if settings.refinement.method == "adam":
+        raise SettingsError(
+            "setting refinement.method is adam, which needs masks of the robot, and there are "
+            "none: give a folder of masks, or set it to contour"
+        )
 
 
 def _evidence(observations: Observations, settings: Settings) -> _Evidence:

@@ -18,6 +18,8 @@ from calib_all_ros.geometry.resizing import shrink, shrink_mask
 from calib_all_ros.recording.preflight import joints_at_frames, require_motion
 from calib_all_ros.recording.recording import Recording, RecordingError
 from calib_all_ros.recording.selection import select_frames, sharpness
+from calib_all_ros.rendering.rasteriser import render
+from calib_all_ros.rendering.renderer import Renderer
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.robot.kinematics import Kinematics
 from calib_all_ros.robot.surface import RobotSurface
@@ -91,6 +93,7 @@ class Observations:
         first_stamp_ns: Stamp of the recording's first image, from which people count its seconds.
         warnings: What casts doubt on a result from this recording.
         notes: What else users may want to know about it.
+        renderer: What draws the silhouettes that are fitted to masks.
     """
 
     frames: NDArray[np.intp]
@@ -103,6 +106,7 @@ class Observations:
     first_stamp_ns: int
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
+    renderer: Renderer = render
 
     @property
     def camera(self) -> Camera:
@@ -180,8 +184,16 @@ def make_view(camera: Camera, working_width_px: int) -> View:
     return View(rectification, pinhole)
 
 
-def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Observations:
+def prepare(
+    recording: Recording, robot: Robot, settings: FrameSettings, renderer: Renderer = render
+) -> Observations:
     """Choose and load the frames of a calibration.
+
+    Args:
+        recording: Images, camera, joint states and perhaps masks.
+        robot: The robot.
+        settings: How many frames, and of what size.
+        renderer: What draws the silhouettes that are fitted to masks.
 
     Raises:
         RecordingError: Joints do not match, no image is covered by joint states, the robot does
@@ -231,7 +243,7 @@ def prepare(recording: Recording, robot: Robot, settings: FrameSettings) -> Obse
     )
     first_ns = int(recording.image_stamps_ns[0])
     return Observations(
-        frames, solve, images, masks, motion, surface, view, first_ns, warnings, notes
+        frames, solve, images, masks, motion, surface, view, first_ns, warnings, notes, renderer
     )
 
 

@@ -12,6 +12,7 @@ from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.rendering.contour import find_contours
 from calib_all_ros.rendering.rasteriser import render
+from calib_all_ros.rendering.renderer import Renderer
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.motion import RobotMotion
@@ -61,6 +62,7 @@ def render_outline(
     estimate: Estimate,
     *,
     with_joints: bool = False,
+    renderer: Renderer = render,
 ) -> Outline:
     """Render the robot at an estimate and return its outline.
 
@@ -73,11 +75,12 @@ def render_outline(
         camera: The pinhole camera of the picture.
         estimate: Where the robot is.
         with_joints: Also differentiate with respect to the joints' positions and origins.
+        renderer: What draws the robot.
     """
     camera = estimate.camera(camera)
     margin = max(camera.width, camera.height) // 4
     T_base_link = estimate.link_poses(motion)
-    links, depth = render(surface, estimate.T_camera_base @ T_base_link, camera.padded(margin))
+    links, depth = renderer(surface, estimate.T_camera_base @ T_base_link, camera.padded(margin))
     silhouettes = links >= 0
     contour = find_contours(silhouettes)
     frame = contour.frame

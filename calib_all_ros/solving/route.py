@@ -121,6 +121,8 @@ class Tracer:
 def refined_parameters(settings: Settings) -> Parameters:
     """Return what the refinement estimates, by the settings."""
     wanted = settings.refinement
+    if wanted.method == "adam":
+        return Parameters(lag=False, mask_bias=False)
     return Parameters(
         lag=wanted.lag,
         mask_bias=wanted.mask_bias,

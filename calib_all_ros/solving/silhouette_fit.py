@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.rendering.rasteriser import render
+from calib_all_ros.rendering.renderer import Renderer
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, Step, step
@@ -25,7 +27,7 @@ from calib_all_ros.solving.mask_measurements import (
     prepare_targets,
 )
 from calib_all_ros.solving.motion import RobotMotion
-from calib_all_ros.solving.outline import render_outline
+from calib_all_ros.solving.outline import Outline, render_outline
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,7 @@ class SilhouetteProblem:
         masks: (N, H, W) observed robot pixels.
         ignore: (N, H, W) pixels whose mask value is unknown, or None.
         frame_weight: (N,) weight of each frame, or None for ones.
+        renderer: What draws the robot.
     """
 
     surface: RobotSurface
@@ -86,6 +89,32 @@ class SilhouetteProblem:
     masks: NDArray[np.bool_]
     ignore: NDArray[np.bool_] | None = None
     frame_weight: NDArray[np.float64] | None = None
+    renderer: Renderer = render
+
+    def outline(
+        self,
+        camera: Camera,
+        estimate: Estimate,
+        detail_m: float = 0.0,
+        *,
+        with_joints: bool = False,
+    ) -> Outline:
+        """Render the robot at an estimate and return its outline.
+
+        Args:
+            camera: The problem's camera, perhaps scaled.
+            estimate: Where the robot is.
+            detail_m: Details of the robot's mesh smaller than this are left out.
+            with_joints: Also differentiate with respect to the joints.
+        """
+        return render_outline(
+            self.surface.simplified(detail_m),
+            self.motion,
+            camera,
+            estimate,
+            with_joints=with_joints,
+            renderer=self.renderer,
+        )
 
     def weights(self) -> NDArray[np.float64]:
         """Return the (N,) frame weights."""
@@ -165,7 +194,7 @@ def fit_silhouettes(
         )
     last = targets.at(schedule[-1].scale)
     camera = problem.camera.scaled(schedule[-1].scale)
-    outline = render_outline(problem.surface, problem.motion, camera, estimate)
+    outline = problem.outline(camera, estimate)
     return SilhouetteFit(
         estimate=estimate,
         iou=intersection_over_union(outline.masks, last.masks, last.ignore),
@@ -186,7 +215,7 @@ def evaluate(
         contour_px: (N,) median distance of the outlines, NaN where not measured.
     """
     targets = prepare_targets(problem.masks, 1.0, problem.ignore)
-    outline = render_outline(problem.surface, problem.motion, problem.camera, estimate)
+    outline = problem.outline(problem.camera, estimate)
     measured = measure_forward(outline, targets, estimate.biases_px(), problem.weights())
     system = step(estimate, outline, measured, problem.camera, Parameters(), kernel_px).system
     iou = intersection_over_union(outline.masks, targets.masks, targets.ignore)
@@ -203,7 +232,6 @@ def _fit_level(
 ) -> tuple[Step, Estimate, bool]:
     """Return the step taken from the estimate that was kept, that estimate, and convergence."""
     camera = problem.camera.scaled(level.scale)
-    surface = problem.surface.simplified(level.detail_m)
     weights = problem.weights()
     if level.scale < 1 / 4:
         parameters = replace(
@@ -217,8 +245,8 @@ def _fit_level(
     kernels = np.geomspace(level.first_kernel_px, level.last_kernel_px, level.steps)
     best: tuple[float, Step, Estimate] | None = None
     for kernel in kernels:
-        outline = render_outline(
-            surface, problem.motion, camera, estimate, with_joints=parameters.joint_offsets
+        outline = problem.outline(
+            camera, estimate, level.detail_m, with_joints=parameters.joint_offsets
         )
         bias = estimate.biases_px() * level.scale
         measured = measure_forward(outline, targets, bias, weights)

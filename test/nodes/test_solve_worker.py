@@ -24,7 +24,7 @@ from calib_all_ros.nodes.solve_requests import (
 )
 from calib_all_ros.nodes.solve_worker import mark_of
 from calib_all_ros.nodes.worker_process import Done, Failed, Message, Progress, WorkerProcess
-from calib_all_ros.pictures.output_folder import OVERLAYS
+from calib_all_ros.pictures.output_folder import RESULT_PICTURES
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.settings import Settings
@@ -54,7 +54,7 @@ def all_messages(worker: WorkerProcess) -> list[Message]:
 def test_the_worker_does_what_calibrate_does(simulated_bag: Path, tmp_path: Path) -> None:
     files = InputFiles(simulated_bag, masks="recorded")
     mark = GivenMark((160.0, 120.0), "hand")
-    heard = all_messages(WorkerProcess(Solve(files, QUICK, mark, "hand"), tmp_path, OVERLAYS))
+    heard = all_messages(WorkerProcess(Solve(files, QUICK, mark, "hand"), tmp_path, RESULT_PICTURES))
     assert isinstance(heard[-1], Done), heard[-1]
     solved = heard[-1].result
     assert isinstance(solved, Solved)

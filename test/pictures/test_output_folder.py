@@ -59,7 +59,7 @@ def test_unwritable_folder_is_noticed_before_the_work(tmp_path: Path, place: str
 def test_files_of_an_earlier_result_go_when_the_new_one_arrives(tmp_path: Path) -> None:
     for name in ("overlay_00_old.png", "overlay_01_same.png", "notes.txt"):
         (tmp_path / name).write_text("old")
-    with whole_or_nothing(tmp_path, "overlay_*.png") as folder:
+    with whole_or_nothing(tmp_path, ("overlay_*.png",)) as folder:
         (folder / "overlay_01_same.png").write_text("new")
         assert (tmp_path / "overlay_00_old.png").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes.txt", "overlay_01_same.png"]

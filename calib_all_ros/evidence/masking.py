@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Masks that a model makes of the images that a pose was fitted to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.evidence.sources import EvidenceSources
+from calib_all_ros.models.failure import failures_of
+from calib_all_ros.recording.recording import FrameList, Mask, Recording
+from calib_all_ros.rendering.raw_silhouette import raw_silhouette
+from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.observations import Observations
+
+
+def with_model_masks(
+    recording: Recording,
+    observations: Observations,
+    estimate: Estimate | None,
+    sources: EvidenceSources,
+) -> tuple[Recording, str]:
+    """Return the recording with masks of the fitted and the held-out images, and how they came.
+
+    Args:
+        recording: The recording, which has no masks.
+        observations: Its images in use.
+        estimate: A pose to tell the robot from other things by, None where there is none to trust.
+        sources: What makes masks.
+
+    Raises:
+        ModelError: The model is not there or fails.
+        SegmentationError: It is not sure which pixels are robot, or a click is outside the images.
+    """
+    positions = np.union1d(observations.solve, observations.held_out())
+    frames = tuple(int(n) for n in observations.frames[positions])
+    guesses = None
+    if estimate is not None:
+        guesses = _silhouettes(observations, positions, estimate, recording)
+    with failures_of("Grounded SAM 2"):
+        segmented = sources.mask_maker(recording).segment(recording.images, guesses, frames)
+    masks: list[Mask | None] = [None] * len(recording)
+    for frame, mask in zip(frames, segmented.masks, strict=True):
+        masks[frame] = mask
+    return replace(recording, masks=FrameList(masks)), segmented.summary
+
+
+def _silhouettes(
+    observations: Observations,
+    positions: NDArray[np.intp],
+    estimate: Estimate,
+    recording: Recording,
+) -> NDArray[np.bool_]:
+    """Return the (N, H, W) robot as the recording's own camera would show it."""
+    T_base_link = estimate.link_poses(observations.motion.subset(positions))
+    camera = estimate.camera(recording.camera)
+    return np.stack(
+        [
+            raw_silhouette(observations.surface, estimate.T_camera_base @ T, camera)
+            for T in T_base_link
+        ]
+    )

@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The paper's descent in the place of the fit to outlines."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from calib_all_ros.geometry import se3
+from calib_all_ros.recording.recording import Recording
+from calib_all_ros.robot.description import Robot
+from calib_all_ros.settings import AdamSettings, FrameSettings, Settings, SettingsError
+from calib_all_ros.solving import mask_refinement
+from calib_all_ros.solving.image_route import solve_from_images
+from calib_all_ros.solving.mask_refinement import refine_from_masks
+from calib_all_ros.solving.observations import prepare
+from calib_all_ros.solving.route import RouteResult, Start, refined_parameters
+
+STEPS = 100
+DESCENT = Settings.from_mapping(
+    {
+        "frames": {"count": 3, "working_width_px": 160},
+        "refinement": {"method": "adam"},
+        "adam": {"steps": STEPS, "learning_rate": 2e-3},
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def start(simulated_recording: Recording) -> Start:
+    truth = simulated_recording.reference_T_camera_base
+    assert truth is not None
+    shift = se3.from_rotvec(np.array([0.02, -0.01, 0.02]), np.array([0.015, 0.01, -0.01]))
+    return Start(shift @ truth, "mark")
+
+
+@pytest.fixture(scope="module")
+def result(simulated_recording: Recording, demo_robot: Robot, start: Start) -> RouteResult:
+    observations = prepare(simulated_recording, demo_robot, DESCENT.frames)
+    return refine_from_masks(observations, DESCENT, start)
+
+
+def test_descent_refines(result: RouteResult, simulated_recording: Recording, start: Start) -> None:
+    truth = simulated_recording.reference_T_camera_base
+    degrees, metres = se3.difference(result.estimate.T_camera_base, truth)
+    assert metres < 0.2 * se3.difference(start.T_camera_base, truth)[1]
+    assert degrees < 0.2 * se3.difference(start.T_camera_base, truth)[0]
+    assert result.iou.min() > 0.95 and result.used.all()
+    assert result.systems is not None
+
+
+def test_descent_leaves_lag_and_bias_alone(result: RouteResult) -> None:
+    assert result.estimate.lag_s == 0.0
+    assert result.estimate.mask_bias_px == 0.0
+    parameters = refined_parameters(DESCENT)
+    assert not any((parameters.lag, parameters.mask_bias, parameters.focal_scale))
+
+
+def test_losses_are_on_record(result: RouteResult) -> None:
+    losses = [point.cost for point in result.trace]
+    assert len(losses) == STEPS + 1
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_of_a_long_descent_some_estimates_are_kept(
+    simulated_recording: Recording,
+    demo_robot: Robot,
+    start: Start,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(mask_refinement, "TRACED_STEPS", 4)
+    short = replace(DESCENT, adam=AdamSettings(steps=11, learning_rate=1e-3))
+    observations = prepare(simulated_recording, demo_robot, DESCENT.frames)
+    shares: list[float] = []
+    result = refine_from_masks(observations, short, start, lambda _, share: shares.append(share))
+    assert len(result.trace) == 4
+    assert shares == sorted(shares) and shares[-1] == 1.0
+    assert sum(0 < share < mask_refinement.FITTED_SHARE for share in shares) == 3
+
+
+def test_images_alone_do_not_do(simulated_recording: Recording, demo_robot: Robot) -> None:
+    observations = prepare(
+        replace(simulated_recording, masks=None), demo_robot, FrameSettings(count=3)
+    )
+    with pytest.raises(SettingsError, match=r"refinement.method is adam.* needs masks"):
+        solve_from_images(observations, DESCENT)
+
+
+def test_unknown_methods_and_backends_are_refused() -> None:
+    with pytest.raises(SettingsError, match="contour or adam"):
+        Settings.from_mapping({"refinement": {"method": "sgd"}})
+    with pytest.raises(SettingsError, match="cpu or nvdiffrast"):
+        Settings.from_mapping({"rendering": {"backend": "opengl"}})
+    with pytest.raises(SettingsError, match=r"adam\.learning_rate"):
+        Settings.from_mapping({"adam": {"learning_rate": 0.0}})
