@@ -77,9 +77,19 @@ setup(
             "torch>=2.4",
             "wheel",
         ],
+        # LeRobot datasets, their videos, and tables.
+        "datasets": [
+            "av>=12",
+            "pyarrow>=15",
+        ],
+        # One dataset on many machines.
+        "ray": [
+            "ray>=2.30",
+        ],
         "test": [
             "colcon-common-extensions>=0.3",
             "mypy>=1.10",
+            "pycocotools>=2.0.7",
             "pytest>=7.4",
             "pytest-xdist>=3.3",
             "ruff>=0.6",

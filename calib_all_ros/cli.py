@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from calib_all_ros import __version__
 from calib_all_ros.commands.arguments import EXIT_CODES, Parser, with_lists_attached
+from calib_all_ros.commands.annotate_arguments import add_annotate
+from calib_all_ros.commands.annotate_options import AnnotateOptions, TrajectoryOptions
 from calib_all_ros.commands.calibrate_arguments import add_calibrate, add_demo, add_simulate
 from calib_all_ros.commands.check_arguments import add_check, add_compare
 from calib_all_ros.commands.doctor_arguments import add_doctor
@@ -27,6 +29,7 @@ from calib_all_ros.commands.options import (
     RecordingOptions,
 )
 from calib_all_ros.commands.plan_arguments import add_plan
+from calib_all_ros.commands.trajectory_arguments import add_trajectory
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.results.run_log import RunLog
 
@@ -95,6 +98,16 @@ def _run(parsed: argparse.Namespace, log: RunLog) -> int:
         from calib_all_ros.commands.compare import run_compare
 
         return EXIT_OK if run_compare(_options(CompareOptions, parsed)) else EXIT_REJECTED
+    elif parsed.command == "annotate":
+        from calib_all_ros.commands.annotate import run_annotate
+
+        run_annotate(_options(AnnotateOptions, parsed), log)
+        return EXIT_OK
+    elif parsed.command == "trajectory":
+        from calib_all_ros.commands.trajectory import run_trajectory
+
+        run_trajectory(_options(TrajectoryOptions, parsed), log)
+        return EXIT_OK
     elif parsed.command == "mark":
         from calib_all_ros.commands.mark import run_mark
 
@@ -137,6 +150,8 @@ def _parser() -> argparse.ArgumentParser:
         add_plan,
         add_check,
         add_compare,
+        add_annotate,
+        add_trajectory,
         add_mark,
         add_doctor,
     ):

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from calib_all_ros.masks.mask_judgement import JudgedMask
 from calib_all_ros.masks.mask_outcomes import Outcome
 from calib_all_ros.masks.robot_seeds import RobotSeeds
@@ -14,11 +16,14 @@ from calib_all_ros.masks.segmentation import MaskTrack, UncertainMasksError
 
 logger = logging.getLogger(__name__)
 
+# Looking takes the detector many seconds on a CPU; where it was vain so often, it will be again.
+VAIN_LOOKS = 6
+
 
 def follow_robot(seeds: RobotSeeds, clicked: Mapping[int, JudgedMask]) -> dict[int, Outcome]:
     """Return what became of each image.
 
-    The first clicked image, else the first in which the detector's answer is sure, starts a track
+    The first clicked image, else one in which the detector's answer is sure, starts a track
     forward and one backward in time. Where a followed mask is not to be believed, the robot is
     looked for anew, and the track goes on from there; a mask that stays doubtful is taken out of
     the track's memory, which would spread it.
@@ -53,14 +58,16 @@ class _Walk:
     vain: dict[int, str]
 
     def first_detection(self) -> int:
-        """Return the first image in which the robot is found for sure."""
-        for number in self.seeds.numbers:
+        """Return the first of some images of all times in which the robot is found for sure."""
+        numbers = self.seeds.numbers
+        count = min(VAIN_LOOKS, len(numbers))
+        places = np.linspace(0, len(numbers) - 1, count).round()
+        for number in [numbers[int(place)] for place in places]:
             if self._detect(number):
                 return number
-        number, reason = next(iter(self.vain.items()))
+        first, reason = next(iter(self.vain.items()))
         raise UncertainMasksError(
-            f"the robot was found for sure in none of {len(self.seeds.numbers)} images (image "
-            f"{number}: {reason})"
+            f"the robot was found for sure in none of {count} images (image {first}: {reason})"
         )
 
     def next(self, track: MaskTrack, number: int) -> Outcome:
@@ -80,6 +87,8 @@ class _Walk:
             return f"{doubt}, and {self.vain[number]}"
 
     def _detect(self, number: int) -> bool:
+        if number not in self.vain and len(self.vain) >= VAIN_LOOKS:
+            self.vain[number] = f"it was looked for in vain in {VAIN_LOOKS} images"
         if number not in self.vain:
             try:
                 self.known[number] = self.seeds.detected(number)

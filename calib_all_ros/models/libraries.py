@@ -32,7 +32,7 @@ def require(module: str, extra: str) -> Any:
     """
     library = module.partition(".")[0]
     try:
-        return import_module(module)
+        found = import_module(module)
     except ModuleNotFoundError as error:
         if error.name == library:
             raise ModelUnavailableError(
@@ -41,6 +41,10 @@ def require(module: str, extra: str) -> Any:
         raise _broken(module, extra, error) from error
     except Exception as error:  # broken binaries raise OSError, RuntimeError, AttributeError...
         raise _broken(module, extra, error) from error
+    if module == "transformers":
+        # Its bars would come between ours.
+        found.utils.logging.disable_progress_bar()
+    return found
 
 
 def how_to_install(library: str, extra: str) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from rosbags.typesys import Stores, get_typestore
 
+from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.geometry.frame_tree import StaticTransform
 
 _SECOND_NS = 1_000_000_000
 
@@ -28,17 +31,23 @@ class RosMessages:
         self.is_ros2 = is_ros2
         self.typestore: Any = get_typestore(Stores.LATEST if is_ros2 else Stores.ROS1_NOETIC)
 
-    def image(self, stamp_ns: int, frame_id: str, pixels: NDArray[np.uint8], encoding: str) -> Any:
+    def image(
+        self,
+        stamp_ns: int,
+        frame_id: str,
+        pixels: NDArray[np.uint8] | NDArray[np.uint16],
+        encoding: str,
+    ) -> Any:
         """Return a sensor_msgs/Image of (H, W) or (H, W, channels) pixels without padding."""
-        rows = pixels.reshape(len(pixels), -1)
+        rows = np.ascontiguousarray(pixels.reshape(len(pixels), -1)).view(np.uint8)
         return self._new("sensor_msgs/msg/Image")(
             header=self._header(stamp_ns, frame_id),
             height=pixels.shape[0],
             width=pixels.shape[1],
             encoding=encoding,
-            is_bigendian=0,
+            is_bigendian=int(sys.byteorder == "big"),
             step=rows.shape[1],
-            data=np.ascontiguousarray(rows).reshape(-1),
+            data=rows.reshape(-1),
         )
 
     def compressed_image(self, stamp_ns: int, frame_id: str, data: bytes, image_format: str) -> Any:
@@ -87,6 +96,36 @@ class RosMessages:
         """Return a std_msgs/String."""
         return self._new("std_msgs/msg/String")(data=text)
 
+    def pose_stamped(self, stamp_ns: int, frame_id: str, T_frame_object: ArrayLike) -> Any:
+        """Return the geometry_msgs/PoseStamped of a (4, 4) pose in a frame, metres."""
+        T = np.asarray(T_frame_object, dtype=np.float64)
+        x, y, z, w = map(float, se3.quaternion_xyzw(T))
+        quaternion = self._new("geometry_msgs/msg/Quaternion")(x=x, y=y, z=z, w=w)
+        pose = self._new("geometry_msgs/msg/Pose")
+        return self._new("geometry_msgs/msg/PoseStamped")(
+            header=self._header(stamp_ns, frame_id),
+            pose=pose(position=self._point(T[:3, 3]), orientation=quaternion),
+        )
+
+    def point_stamped(self, stamp_ns: int, frame_id: str, point: ArrayLike) -> Any:
+        """Return the geometry_msgs/PointStamped of three numbers."""
+        return self._new("geometry_msgs/msg/PointStamped")(
+            header=self._header(stamp_ns, frame_id), point=self._point(point)
+        )
+
+    def static_transform(self, stamp_ns: int, edge: StaticTransform) -> Any:
+        """Return a tf2_msgs/TFMessage of one edge."""
+        x, y, z = map(float, edge.T_parent_child[:3, 3])
+        translation = self._new("geometry_msgs/msg/Vector3")(x=x, y=y, z=z)
+        pose = self.pose_stamped(stamp_ns, edge.parent, edge.T_parent_child)
+        transform = self._new("geometry_msgs/msg/Transform")
+        stamped = self._new("geometry_msgs/msg/TransformStamped")(
+            header=pose.header,
+            child_frame_id=edge.child,
+            transform=transform(translation=translation, rotation=pose.pose.orientation),
+        )
+        return self._new("tf2_msgs/msg/TFMessage")(transforms=[stamped])
+
     def serialised(self, message: Any, kind: str) -> bytes:
         """Return a message of the type ``kind`` ("sensor_msgs/msg/Image") as bytes."""
         if self.is_ros2:
@@ -95,6 +134,10 @@ class RosMessages:
 
     def _new(self, kind: str) -> Any:
         return self.typestore.types[kind]
+
+    def _point(self, point: ArrayLike) -> Any:
+        x, y, z = map(float, np.asarray(point))
+        return self._new("geometry_msgs/msg/Point")(x=x, y=y, z=z)
 
     def _header(self, stamp_ns: int, frame_id: str) -> Any:
         seconds, nanoseconds = divmod(int(stamp_ns), _SECOND_NS)

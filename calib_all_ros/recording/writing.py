@@ -40,7 +40,7 @@ CAMERA_NAMESPACE = "/camera/color"
 MASK_TOPIC = "/robot_mask/compressed"
 _NO_LIMIT = QosTime(0, 0)
 # As robot_state_publisher offers it: whoever subscribes later still gets it.
-_LATCHED = Qos(
+LATCHED = Qos(
     history=QosHistory.KEEP_LAST,
     depth=1,
     reliability=QosReliability.RELIABLE,
@@ -183,7 +183,7 @@ def write_bag(
                     message.topic,
                     message.kind,
                     typestore=ros.typestore,
-                    offered_qos_profiles=[_LATCHED] if message.kind == STRING else [],
+                    offered_qos_profiles=[LATCHED] if message.kind == STRING else [],
                 )
             data = ros.serialised(message.content, message.kind)
             writer.write(connections[message.topic], message.stamp_ns, data)

@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`calib_all trajectory`: what it reads, prints and writes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from calib_all_ros.annotation.action_paths import PathErrors
+from calib_all_ros.annotation.errors import AnnotationError
+from calib_all_ros.commands.annotate_options import TrajectoryOptions
+from calib_all_ros.commands.arguments import Parser, UsageError, with_lists_attached
+from calib_all_ros.commands.trajectory import run_trajectory
+from calib_all_ros.commands.trajectory_arguments import add_trajectory
+from calib_all_ros.recording.recording import Recording
+from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
+from calib_all_ros.results.run_log import RunLog
+from calib_all_ros.robot.demo import demo_urdf_path
+from calib_all_ros.robot.description import Robot
+from calib_all_ros.simulation.simulator import SimulatedRecording
+
+
+@pytest.fixture(scope="module")
+def result(simulated_recording: Recording, demo_robot: Robot) -> Calibration:
+    assert simulated_recording.reference_T_camera_base is not None
+    return Calibration(
+        simulated_recording.reference_T_camera_base,
+        simulated_recording.camera,
+        RobotRecord(demo_robot.name, "base_link", None, demo_robot.description_hash),
+        Verdict("accepted"),
+        Provenance("simulated", "", "0"),
+    )
+
+
+@pytest.fixture(scope="module")
+def calibration(result: Calibration, tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(result.save(tmp_path_factory.mktemp("calibration")))
+
+
+@pytest.fixture(scope="module")
+def executed(simulated: SimulatedRecording, demo_robot: Robot) -> np.ndarray:
+    """(20, 3) positions of the hand at the images."""
+    rows = np.searchsorted(simulated.joint_stamps_ns, simulated.image_stamps_ns)
+    poses = demo_robot.kinematics.forward(simulated.joint_positions[rows])
+    hand = demo_robot.kinematics.link_names.index("hand")
+    return np.asarray(poses[:, hand, :3, 3])
+
+
+@pytest.fixture
+def shifted(executed: np.ndarray, tmp_path: Path) -> Path:
+    """What the robot did from image 4 on, 5 cm higher; eight steps."""
+    path = tmp_path / "shifted.npy"
+    np.save(path, executed[4:12] + np.array([0.0, 0.0, 0.05]))
+    return path
+
+
+def options_of(arguments: Sequence[str]) -> TrajectoryOptions:
+    parser = Parser(prog="calib_all")
+    add_trajectory(parser.add_subparsers(dest="command"))
+    parsed = vars(parser.parse_args(with_lists_attached(["trajectory", *arguments])))
+    names = [field.name for field in fields(TrajectoryOptions) if field.name in parsed]
+    return TrajectoryOptions(
+        **{n: tuple(parsed[n]) if isinstance(parsed[n], list) else parsed[n] for n in names}
+    )
+
+
+def trajectory(*arguments: str | Path) -> dict[str, PathErrors | None]:
+    with RunLog(["trajectory"]) as log:
+        return run_trajectory(options_of([str(argument) for argument in arguments]), log)
+
+
+def test_picture_and_errors(
+    simulated_folder: Path,
+    calibration: str,
+    shifted: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "view.png"
+    arguments = ("--calibration", calibration, "--table", shifted, "--frame", "4", "--out", out)
+    errors = trajectory(simulated_folder, *arguments)["shifted"]
+    assert errors is not None and errors.steps == 8
+    assert errors.mean_m == pytest.approx(0.05, abs=1e-6)
+    assert errors.final_m == pytest.approx(0.05, abs=1e-6)
+    assert 5.0 < errors.mean_px < 30.0
+    printed = capsys.readouterr().out
+    assert "shifted        8     50.0      50.0" in printed
+    picture = cv2.imread(str(out))
+    # 320 pixels are enlarged to 1200.
+    assert picture.shape[1] >= 1200
+
+
+def test_folder_with_tables(
+    simulated_folder: Path,
+    calibration: str,
+    shifted: Path,
+    executed: np.ndarray,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    np.save(tmp_path / "right.npy", executed[4:])
+    out = tmp_path / "out"
+    arguments = ("--table", f"pi0={shifted}", "--table", tmp_path / "right.npy", "--steps", "5")
+    trajectory(
+        simulated_folder, "--calibration", calibration, *arguments, "--frame", "4", "--out", out,
+        "--json",
+    )  # fmt: skip
+    found = json.loads(capsys.readouterr().out)["errors"]
+    assert found["pi0"]["steps"] == found["right"]["steps"] == 5
+    assert found["right"]["mean_m"] < 1e-6 and found["right"]["mean_px"] < 1e-3
+    names = {path.name for path in out.iterdir()}
+    assert names == {"trajectories.png", "points.csv", "errors.csv", "calib_all.log"}
+    points = (out / "points.csv").read_text()
+    assert points.count("\npi0,") == 5 and points.count("\nexecuted,") > 5
+
+
+def test_joint_values(
+    simulated_folder: Path, calibration: str, simulated: SimulatedRecording, tmp_path: Path
+) -> None:
+    rows = np.searchsorted(simulated.joint_stamps_ns, simulated.image_stamps_ns[:6])
+    path = tmp_path / "joints.csv"
+    text = "\n".join(",".join(map(str, row)) for row in simulated.joint_positions[rows])
+    path.write_text(",".join(simulated.joint_names) + "\n" + text + "\n")
+    out = tmp_path / "out.png"
+    arguments = ("--calibration", calibration, "--table", path, "--out", out, "-q")
+    errors = trajectory(simulated_folder, *arguments)["joints"]
+    assert errors is not None and errors.mean_m < 1e-6
+
+
+def test_single_image(
+    simulated_folder: Path, calibration: str, shifted: Path, tmp_path: Path
+) -> None:
+    image = next((simulated_folder / "frames").glob("*.jpg"))
+    out = tmp_path / "out"
+    arguments = ("--calibration", calibration, "--table", shifted, "--out", out, "-q")
+    assert trajectory(image, *arguments) == {"shifted": None}
+    assert "executed" not in (out / "points.csv").read_text()
+    joints = tmp_path / "joints.csv"
+    names = [f"joint_{i}" for i in range(1, 8)]
+    joints.write_text(",".join(names) + "\n" + ",".join("0" for _ in names) + "\n")
+    other = ("--calibration", calibration, "--table", joints, "--out", out, "-q")
+    with pytest.raises(AnnotationError, match="for joint values give the robot"):
+        trajectory(image, *other)
+    assert trajectory(image, *other, "--urdf", demo_urdf_path()) == {"joints": None}
+
+
+def test_image_of_another_size_is_refused(calibration: str, shifted: Path, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "small.png"), np.zeros((48, 64, 3), np.uint8))
+    arguments = ("--calibration", calibration, "--table", shifted, "--out", tmp_path / "o.png")
+    with pytest.raises(AnnotationError, match=r"is 64x48, .* of a camera with 320x240"):
+        trajectory(tmp_path / "small.png", *arguments)
+
+
+def test_focal_scale_of_a_calibration_counts_for_an_image(
+    simulated_folder: Path, result: Calibration, shifted: Path, tmp_path: Path
+) -> None:
+    image = next((simulated_folder / "frames").glob("*.jpg"))
+    K = result.camera.K.copy()
+    K[[0, 1], [0, 1]] /= 1.1
+    scaled = replace(result, camera=replace(result.camera, K=K), focal_scale=1.1)
+    for name, calibration in (("a", result), ("b", scaled)):
+        path = calibration.save(tmp_path / name)
+        trajectory(image, "--calibration", path, "--table", shifted, "--out", tmp_path / name, "-q")
+    first, second = ((tmp_path / name / "points.csv").read_text() for name in "ab")
+    assert first == second
+
+
+def test_bad_usage_is_told(
+    simulated_folder: Path, calibration: str, shifted: Path, tmp_path: Path
+) -> None:
+    common = ("--calibration", calibration, "--table", shifted, "--out", tmp_path / "o.png")
+    with pytest.raises(AnnotationError, match="has 20 images, there is no image 20"):
+        trajectory(simulated_folder, *common, "--frame", "20")
+    with pytest.raises(AnnotationError, match="'shifted' is the name of another"):
+        trajectory(simulated_folder, *common, "--table", shifted)
+    with pytest.raises(AnnotationError, match="'executed' is the name of another"):
+        trajectory(simulated_folder, *common, "--table", f"executed={shifted}")
+    for wrong in (["--frame", "-1"], ["--rate", "0"], ["--steps", "0"]):
+        with pytest.raises(UsageError):
+            options_of([str(simulated_folder), *map(str, common), *wrong])
