@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -67,3 +69,18 @@ def scripted() -> Callable[..., tuple[EvidenceSources, list[ScriptedMasks]]]:
         return EvidenceSources(mark_finder, tracker, mask_maker), made
 
     return make
+
+
+def _fixture_of(path: str, name: str) -> Any:
+    """Return a fixture of another folder's conftest.py."""
+    place = Path(__file__).resolve().parents[1] / path
+    spec = importlib.util.spec_from_file_location(f"fixtures_of_{place.parent.name}", place)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return getattr(module, name)
+
+
+tiny_dinov2 = _fixture_of("marks/conftest.py", "tiny_dinov2")
+tiny_grounding_dino = _fixture_of("masks/conftest.py", "tiny_grounding_dino")
+sam2_folder = _fixture_of("masks/sam2/conftest.py", "sam2_folder")

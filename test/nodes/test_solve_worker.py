@@ -54,7 +54,9 @@ def all_messages(worker: WorkerProcess) -> list[Message]:
 def test_the_worker_does_what_calibrate_does(simulated_bag: Path, tmp_path: Path) -> None:
     files = InputFiles(simulated_bag, masks="recorded")
     mark = GivenMark((160.0, 120.0), "hand")
-    heard = all_messages(WorkerProcess(Solve(files, QUICK, mark, "hand"), tmp_path, RESULT_PICTURES))
+    heard = all_messages(
+        WorkerProcess(Solve(files, QUICK, mark, "hand"), tmp_path, RESULT_PICTURES)
+    )
     assert isinstance(heard[-1], Done), heard[-1]
     solved = heard[-1].result
     assert isinstance(solved, Solved)
