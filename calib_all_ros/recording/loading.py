@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from calib_all_ros.lerobot.address import find_address, with_topics
+from calib_all_ros.lerobot.episodes import load_address
 from calib_all_ros.recording.bag_files import is_bag, is_storage_file
 from calib_all_ros.recording.bag_loading import load_bag
 from calib_all_ros.recording.camera_file import read_camera_file
@@ -31,6 +33,7 @@ def load_recording(
     image_topic: str | None = None,
     camera_info_topic: str | None = None,
     joint_topics: Sequence[str] | None = None,
+    joint_prefixes: Mapping[str, str] | None = None,
     masks: Path | str = "auto",
     camera: Path | str | None = None,
     urdf: Path | str | None = None,
@@ -38,20 +41,25 @@ def load_recording(
     start_s: float | None = None,
     end_s: float | None = None,
 ) -> Recording:
-    """Read a bag (rosbag2, rosbag1), a folder of images, or a ManiUniCon .npz.
+    """Read a bag (rosbag2, rosbag1), a folder of images, a ManiUniCon .npz, or a LeRobot episode.
 
     Args:
-        path: Bag file or folder, recording folder, or .npz file.
-        image_topic: Images of a bag; found by type if there is only one camera.
+        path: Bag file or folder, recording folder, .npz file, or the address of an episode and
+            camera of a LeRobot dataset (see `lerobot.address`).
+        image_topic: Images of a bag, or camera of a LeRobot dataset; found by type if there is
+            only one camera.
         camera_info_topic: Found next to the image topic by default.
         joint_topics: All topics of type JointState by default.
+        joint_prefixes: What goes before the names of the joints on a topic, by the topic: tells two
+            arms apart whose joints have the same names.
         masks: "auto" for none from the recording (masks are then made from the images),
             "recorded" for the recording's own, a topic of a bag, or a folder of mask images.
         camera: Camera file (camera.json or ROS camera_info YAML) to use instead of the
             recording's own intrinsics.
-        urdf: URDF file or XML text, to name the joints of an .npz; `Recording.urdf` stays what
-            the recording itself holds.
-        joint_names: Names of the joints of an .npz, in the order of its columns.
+        urdf: URDF file or XML text, to name the joints of an .npz and to choose those of a LeRobot
+            dataset; `Recording.urdf` stays what the recording itself holds.
+        joint_names: Names of the joints of an .npz or a LeRobot dataset, in the order of their
+            columns.
         start_s: Use images from here on, in seconds after the first image.
         end_s: Use images up to here, in seconds after the first image.
 
@@ -59,11 +67,18 @@ def load_recording(
         RecordingError: The recording cannot be read, or fewer than two images are left.
     """
     path = Path(path)
-    if not path.exists():
-        raise RecordingError(f"{path} does not exist: give a bag, a recording folder or an .npz")
+    address = find_address(path)
+    if address is None and not path.exists():
+        raise RecordingError(
+            f"{path} does not exist: give a bag, a recording folder, an .npz or a LeRobot dataset"
+        )
     camera_file = None if camera is None else read_camera_file(Path(camera))
-    mask_folder = _mask_folder(path, masks)
-    if path.suffix == ".npz" and path.is_file():
+    mask_folder = _mask_folder(path if address is None else address.path, masks)
+    if address is not None:
+        others = [topic for topic in (camera_info_topic, *(joint_topics or ())) if topic]
+        address = with_topics(address, image_topic, others)
+        recording = load_address(address, camera_file, joint_names, urdf)
+    elif path.suffix == ".npz" and path.is_file():
         recording = load_npz(path, camera_file, joint_names, urdf)
     elif (path / FRAMES_FOLDER).is_dir():
         recording = load_folder(path, camera_file)
@@ -73,6 +88,7 @@ def load_recording(
             image_topic=image_topic,
             camera_info_topic=camera_info_topic,
             joint_topics=joint_topics,
+            joint_prefixes=joint_prefixes or {},
             mask_topic=None if str(masks) == "auto" or mask_folder else str(masks),
             camera=camera_file,
             start_s=start_s,
@@ -81,7 +97,7 @@ def load_recording(
     else:
         raise RecordingError(
             f"{path} is no recording: give a bag (.mcap, .db3, .bag or their folder), a folder "
-            f"with {FRAMES_FOLDER}/, or an .npz"
+            f"with {FRAMES_FOLDER}/, an .npz, or a LeRobot dataset"
         )
     if mask_folder is not None:
         found = masks_from_folder(mask_folder, _frame_names(recording), recording.camera)

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From an episode and a camera of a LeRobot dataset to a Recording."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.geometry.joint_trajectory import JointTrajectory, JointTrajectoryError
+from calib_all_ros.lerobot.address import STATE_KEY, LerobotAddress
+from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
+from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.images import episode_images
+from calib_all_ros.lerobot.intrinsics import dataset_camera
+from calib_all_ros.lerobot.joints import JointColumns, JointPositions, joint_positions
+from calib_all_ros.lerobot.robots import RobotEntry, robot_entry
+from calib_all_ros.lerobot.tables import read_columns
+from calib_all_ros.recording.camera_file import CameraFile
+from calib_all_ros.recording.fingerprint import fingerprint
+from calib_all_ros.recording.recording import Recording
+
+_SECOND_NS = 1_000_000_000
+_TIME_KEY = "timestamp"
+_SEPARATOR = "+"
+
+
+def load_episode(
+    dataset: LerobotDataset,
+    episode: int,
+    camera: str,
+    *,
+    joint_key: str = STATE_KEY,
+    joint_names: Sequence[str] | None = None,
+    camera_model: Camera | None = None,
+    urdf: Path | str | None = None,
+    units: str | None = None,
+    gripper: str | None = None,
+) -> Recording:
+    """Read one episode as one camera saw it.
+
+    Args:
+        dataset: The dataset.
+        episode: Number of the episode.
+        camera: Feature of the images.
+        joint_key: Feature of the joint state, or several joined by "+".
+        joint_names: Names of its columns as in the URDF, "_" for a column that is no joint; None
+            takes the dataset's names.
+        camera_model: Intrinsics; None takes those that the dataset holds.
+        urdf: File or XML text that tells which columns are joints, and which of them turn;
+            `Recording.urdf` stays None, because a dataset holds no description of its robot.
+        units: See `LerobotAddress`.
+        gripper: See `LerobotAddress`.
+
+    Returns:
+        The recording, its stamps counted from the begin of the episode, its images not decoded.
+
+    Raises:
+        LerobotError: The episode, the camera or the state is not there or cannot be used, or there
+            are no intrinsics.
+        CalibAllError: The URDF cannot be read, or a library is not installed.
+    """
+    _check_camera(dataset, camera)
+    found = dataset.episode(episode)
+    model = camera_model or dataset_camera(dataset, found, camera)
+    source = LerobotAddress(dataset.path, episode, camera)
+    if model is None:
+        raise LerobotError(
+            f"{dataset.path} holds no intrinsics of {camera}: give a camera file (camera.json or "
+            "ROS camera_info YAML)"
+        )
+    keys = joint_key.split(_SEPARATOR)
+    columns = read_columns(found.data, episode, [_TIME_KEY, *keys])
+    times_s = columns[_TIME_KEY].astype(np.float64).reshape(-1)
+    stamps = _stamps(times_s, source)
+    spec = JointColumns(joint_names, units, gripper, urdf)
+    joints = _joints(dataset, keys, [columns[key] for key in keys], spec)
+    try:
+        trajectory = JointTrajectory(joints.names, stamps, joints.positions)
+    except JointTrajectoryError as error:
+        raise LerobotError(f"{source}: {error}") from None
+    robot = f"the robot of {dataset.path} is called {dataset.robot_type}"
+    return Recording(
+        source=str(source),
+        camera=model,
+        image_stamps_ns=stamps,
+        images=episode_images(dataset, found, camera, times_s, model),
+        joints=trajectory,
+        warnings=joints.warnings,
+        notes=(*((robot,) if dataset.robot_type else ()), *joints.notes),
+        fingerprint=_fingerprint(found, camera),
+    )
+
+
+def load_address(
+    address: LerobotAddress,
+    camera_file: CameraFile | None,
+    joint_names: Sequence[str] | None,
+    urdf: Path | str | None,
+) -> Recording:
+    """Read what an address leads to.
+
+    Raises:
+        LerobotError: As `load_episode`; or the address leaves open which episode or camera of
+            several is meant.
+        CalibAllError: As `load_episode`.
+    """
+    dataset = LerobotDataset.open(address.path)
+    address = _resolved(address, dataset)
+    assert address.episode is not None and address.camera is not None
+    robot, description = RobotEntry(""), None
+    if address.robots is not None:
+        robot = robot_entry(Path(address.robots), dataset.robot_type, str(address.path))
+        description = robot.description()
+    recording = load_episode(
+        dataset,
+        address.episode,
+        address.camera,
+        joint_key=address.joints or robot.joints or STATE_KEY,
+        joint_names=joint_names or robot.joint_names,
+        camera_model=None if camera_file is None else camera_file.camera,
+        urdf=urdf or description,
+        units=address.units or robot.units,
+        gripper=address.gripper or robot.gripper,
+    )
+    recording = replace(
+        recording,
+        source=str(address),
+        urdf=description,
+        base_frame=robot.base_frame,
+    )
+    if camera_file is None:
+        return recording
+    frame = camera_file.camera.frame_id
+    unnamed = f"the camera file names no optical frame: '{frame}' is assumed"
+    return replace(
+        recording,
+        warnings=(*recording.warnings, *(() if camera_file.names_frame else (unnamed,))),
+        reference_T_camera_base=camera_file.T_camera_base,
+        base_frame=recording.base_frame or camera_file.base_frame,
+    )
+
+
+def _resolved(address: LerobotAddress, dataset: LerobotDataset) -> LerobotAddress:
+    """Fill in the only episode and the only camera."""
+    episodes, cameras = dataset.episode_indices, dataset.cameras
+    missing = []
+    if address.episode is None and len(episodes) != 1:
+        missing.append(f"episode=N of {len(episodes)} ({_listed(list(map(str, episodes)))})")
+    if address.camera is None and len(cameras) != 1:
+        missing.append(f"camera=KEY of {', '.join(cameras) or 'none at all'}")
+    if missing:
+        example = LerobotAddress(
+            address.path,
+            address.episode if address.episode is not None else next(iter(episodes), 0),
+            address.camera or next(iter(cameras), "observation.images.top"),
+        )
+        raise LerobotError(
+            f"{address.path} needs {' and '.join(missing)}: give the recording as {example}"
+        )
+    return replace(
+        address,
+        episode=episodes[0] if address.episode is None else address.episode,
+        camera=address.camera or cameras[0],
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) if len(names) <= 6 else f"{names[0]} to {names[-1]}"
+
+
+def _check_camera(dataset: LerobotDataset, camera: str) -> None:
+    feature = dataset.features.get(camera)
+    if feature is None or not feature.is_camera:
+        known = ", ".join(dataset.cameras) or "none"
+        raise LerobotError(f"{dataset.path} has no camera {camera}; its cameras are: {known}")
+
+
+def _stamps(times_s: NDArray[np.float64], source: LerobotAddress) -> NDArray[np.int64]:
+    stamps = np.round(times_s * _SECOND_NS).astype(np.int64)
+    if (np.diff(stamps) <= 0).any():
+        frame = int(np.flatnonzero(np.diff(stamps) <= 0)[0]) + 1
+        raise LerobotError(
+            f"the time of frame {frame} of {source} is not after that of the frame before: the "
+            "dataset is damaged"
+        )
+    return stamps
+
+
+def _joints(
+    dataset: LerobotDataset,
+    keys: Sequence[str],
+    values: Sequence[NDArray[np.generic]],
+    columns: JointColumns,
+) -> JointPositions:
+    names: list[str] = []
+    parts = []
+    for key, value in zip(keys, values, strict=True):
+        part = value.reshape(len(value), -1).astype(np.float64)
+        feature = dataset.features.get(key)
+        own = () if feature is None else feature.names
+        if len(own) != part.shape[1]:
+            last = key.rpartition(".")[2]
+            own = (
+                tuple(f"{last}_{i}" for i in range(part.shape[1])) if part.shape[1] > 1 else (key,)
+            )
+        names += own
+        parts.append(part)
+    where = f"{_SEPARATOR.join(keys)} in {dataset.path}"
+    return joint_positions(names, np.concatenate(parts, axis=1), columns, where)
+
+
+def _fingerprint(episode: Episode, camera: str) -> str:
+    files = [episode.data]
+    if camera in episode.videos and episode.videos[camera].path.is_file():
+        files.append(episode.videos[camera].path)
+    # Several episodes may share these files.
+    return hashlib.sha256(f"{fingerprint(files)}#{episode.index},{camera}".encode()).hexdigest()

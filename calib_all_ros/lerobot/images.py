@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The images of an episode, decoded when they are asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
+from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.tables import parquet, rows_of
+from calib_all_ros.lerobot.video import VideoReader
+from calib_all_ros.recording.folder import check_size, read_bytes
+from calib_all_ros.recording.image_decoding import decode_compressed
+from calib_all_ros.recording.recording import RgbImage
+
+# Several stages look at the same few images one after the other.
+_KEPT = 8
+# Of a frame's duration. A video that is off by more shows another frame than was meant.
+_TOLERANCE = 0.25
+
+
+class EpisodeImages:
+    """RGB uint8 (H, W, 3) images of one episode and camera; the last few are kept.
+
+    Args:
+        decode: Returns image ``index``.
+        count: Number of images.
+        camera: Whose size the images have to have.
+        where: Names episode and camera in messages.
+    """
+
+    def __init__(
+        self, decode: Callable[[int], RgbImage], count: int, camera: Camera, where: str
+    ) -> None:
+        self._decode, self._count = decode, count
+        self._camera, self._where = camera, where
+        self._kept: OrderedDict[int, RgbImage] = OrderedDict()
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        return self._count
+
+    def __getitem__(self, index: int) -> RgbImage:
+        """Decode image ``index`` and check that its size is the camera's."""
+        index = range(self._count)[index]
+        if index not in self._kept:
+            image = self._decode(index)
+            check_size(image, self._camera, f"{self._where}, frame {index},")
+            self._kept[index] = image
+        image = self._kept[index]
+        self._kept.move_to_end(index)
+        if len(self._kept) > _KEPT:
+            self._kept.popitem(last=False)
+        # A copy, because whoever draws into an image would draw into everybody's.
+        return np.array(image)
+
+
+def episode_images(
+    dataset: LerobotDataset,
+    episode: Episode,
+    key: str,
+    times_s: NDArray[np.float64],
+    camera: Camera,
+) -> EpisodeImages:
+    """Return the images of a camera, from its video or from the data file.
+
+    Args:
+        dataset: The dataset.
+        episode: One of its episodes.
+        key: Feature of the camera.
+        times_s: (N,) times of the images, seconds from the begin of the episode.
+        camera: Its intrinsics.
+
+    Raises:
+        LerobotError: The data file cannot be read.
+        ModelUnavailableError: PyAV is not installed.
+    """
+    where = f"{key} in episode {episode.index} of {dataset.path}"
+    decode: Callable[[int], RgbImage]
+    if dataset.features[key].dtype == "video":
+        span = episode.videos[key]
+        reader = VideoReader(span.path)
+        tolerance_s = _TOLERANCE / dataset.fps
+
+        def decode(index: int) -> RgbImage:
+            return reader.at(span.from_s + float(times_s[index]), tolerance_s)
+
+    else:
+        decode = StoredImages(dataset.path, episode, key).image
+    return EpisodeImages(decode, len(times_s), camera, where)
+
+
+class StoredImages:
+    """Images whose files lie in a column of the data file, read by row groups.
+
+    Args:
+        root: Folder of the dataset; images that are not embedded are named relative to it.
+        episode: The episode.
+        key: The column.
+
+    Raises:
+        LerobotError: The data file cannot be read.
+    """
+
+    def __init__(self, root: Path, episode: Episode, key: str) -> None:
+        self._root, self._path, self._key = root, episode.data, key
+        self._rows, self._starts = rows_of(episode.data, episode.index)
+        self._group: tuple[int, Any] | None = None
+
+    def image(self, index: int) -> RgbImage:
+        """Decode image ``index`` of the episode."""
+        row = int(self._rows[index])
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        if self._group is None or self._group[0] != group:
+            table = parquet().ParquetFile(self._path).read_row_group(group, columns=[self._key])
+            self._group = group, table.column(0)
+        cell = self._group[1][row - int(self._starts[group])].as_py()
+        where = f"{self._key} in row {row} of {self._path}"
+        content = cell.get("bytes") if isinstance(cell, dict) else cell
+        if not content and isinstance(cell, dict) and cell.get("path"):
+            content = read_bytes(self._root / cell["path"])
+        if not isinstance(content, bytes):
+            raise LerobotError(f"{where} holds no image: the dataset is not complete")
+        return decode_compressed(content, where)

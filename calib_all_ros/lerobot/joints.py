@@ -1,0 +1,219 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From the state columns of a dataset to joint positions in radians and metres.
+
+Datasets differ in what their state is: radians, degrees (older LeRobot arms), values from -100 to
+100 of each motor's range (newer ones), or a pose of the gripper. Nothing of this is guessed: what
+cannot be joint positions in radians is an error that says what to state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.motor_ranges import radians_per_unit
+from calib_all_ros.lerobot.urdf_joints import UrdfJoint, urdf_joints
+
+IGNORED = "_"
+"""Name for a column that is no joint."""
+
+_GRIPPERS = ("gripper", "jaw")
+# What LeRobot appends to the name of a motor where the column is its position.
+_POSITION_SUFFIX = ".pos"
+# Joints of arms turn less than one turn from zero.
+_LARGEST_RAD = 2 * np.pi + 0.1
+_NORMALISED = 100.0
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class JointColumns:
+    """How columns of the state become joints.
+
+    Attributes:
+        names: Name of each column as given by the user, `IGNORED` for none; None takes the
+            dataset's.
+        units: Of the joints that turn, see `LerobotAddress`.
+        gripper: "joint", "A:B" or None, see `LerobotAddress`.
+        urdf: File or XML text of the robot; None where it is not known yet.
+    """
+
+    names: Sequence[str] | None = None
+    units: str | None = None
+    gripper: str | None = None
+    urdf: Path | str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class JointPositions:
+    """Joint positions at the frames of an episode.
+
+    Attributes:
+        names: (J,) joints.
+        positions: (N, J) radians or metres.
+        notes: What was left out, one sentence each.
+        warnings: What casts doubt on them.
+    """
+
+    names: tuple[str, ...]
+    positions: Array
+    notes: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def joint_positions(
+    names: Sequence[str], state: Array, columns: JointColumns, where: str
+) -> JointPositions:
+    """Name, choose and convert the columns of a state.
+
+    Args:
+        names: (C,) names of the columns as the dataset has them.
+        state: (N, C) values.
+        columns: What the user says of them.
+        where: Names the feature and the dataset in messages.
+
+    Raises:
+        LerobotError: No column is a joint of the URDF, or the values cannot be what they are said
+            to be.
+        CalibAllError: The URDF cannot be read.
+    """
+    joints = None if columns.urdf is None else urdf_joints(columns.urdf)
+    named = _named(names, state.shape[1], columns.names, where)
+    chosen, left_out = _chosen(named, joints, columns, where)
+    if not chosen:
+        movable = f": {', '.join(joints)}" if joints else ""
+        raise LerobotError(
+            f"no column of {where} is a joint of the URDF; the columns are {', '.join(named)}, "
+            f"the joints{movable or ' none'}: name the columns in their order (joint names, "
+            f"'{IGNORED}' for none), or the feature with the joints (joints=FEATURE)"
+        )
+    positions = state[:, chosen].astype(np.float64)
+    kept = [named[column] for column in chosen]
+    own = [name.removesuffix(_POSITION_SUFFIX) for name in names]
+    motors = [own[column] if len(own) == len(named) else named[column] for column in chosen]
+    warnings = _convert(positions, kept, motors, joints, columns, where)
+    notes = (f"left out of {where}: {', '.join(left_out)}",) if left_out else ()
+    return JointPositions(tuple(kept), positions, notes, warnings)
+
+
+def _named(
+    names: Sequence[str], count: int, given: Sequence[str] | None, where: str
+) -> tuple[str, ...]:
+    if given is not None:
+        if len(given) != count:
+            raise LerobotError(
+                f"{where} has {count} columns but {len(given)} joint names were given "
+                f"({', '.join(given)}): give one for each column, '{IGNORED}' where it is no joint"
+            )
+        return tuple(given)
+    if len(names) != count:
+        return tuple(f"column_{column}" for column in range(count))
+    return tuple(name.removesuffix(_POSITION_SUFFIX) for name in names)
+
+
+def _chosen(
+    named: Sequence[str],
+    joints: Mapping[str, UrdfJoint] | None,
+    columns: JointColumns,
+    where: str,
+) -> tuple[list[int], list[str]]:
+    """Return the columns that are joints, and the names of the others."""
+    chosen, left_out = [], []
+    for column, name in enumerate(named):
+        gripper_unknown = columns.gripper is None and is_gripper(name)
+        if name == IGNORED:
+            continue
+        if gripper_unknown:
+            left_out.append(f"{name} (say gripper=joint or gripper=LOWER:UPPER to use it)")
+        elif joints is None or name in joints:
+            chosen.append(column)
+        else:
+            left_out.append(f"{name} (no joint of the URDF)")
+    repeated = sorted({named[c] for c in chosen if [named[d] for d in chosen].count(named[c]) > 1})
+    if repeated:
+        raise LerobotError(f"{where} has several columns {', '.join(repeated)}: name each apart")
+    return chosen, left_out
+
+
+def is_gripper(name: str) -> bool:
+    """Return whether a column's name says that it is a gripper's opening."""
+    return any(word in name.lower() for word in _GRIPPERS)
+
+
+def _convert(
+    positions: Array,
+    names: Sequence[str],
+    motors: Sequence[str],
+    joints: Mapping[str, UrdfJoint] | None,
+    columns: JointColumns,
+    where: str,
+) -> tuple[str, ...]:
+    """Convert (N, J) positions in place; return warnings."""
+    turning = np.ones(len(names), dtype=bool)
+    for column, name in enumerate(names):
+        joint = None if joints is None else joints[name]
+        if joint is not None:
+            turning[column] = joint.turns
+        if is_gripper(name) and columns.gripper != "joint":
+            assert columns.gripper is not None
+            positions[:, column] = _opening(positions[:, column], columns.gripper, joint, name)
+            turning[column] = False
+    largest = np.abs(positions).max(axis=0, initial=0.0)
+    if columns.units not in (None, "radians"):
+        if joints is None:
+            raise LerobotError(
+                f"{where} is not in radians, but which of its columns turn only the URDF tells: "
+                "give it"
+            )
+        if columns.units != "degrees":
+            turned = [motor for motor, turns in zip(motors, turning, strict=True) if turns]
+            positions[:, turning] *= radians_per_unit(Path(columns.units), turned)
+            return ()
+        positions[:, turning] = np.radians(positions[:, turning])
+        return _doubts_about_degrees(largest[turning], where)
+    too_far = [int(c) for c in np.flatnonzero(turning & (largest > _LARGEST_RAD))]
+    if columns.units is None and too_far:
+        far = ", ".join(f"{names[c]} up to {largest[c]:.4g}" for c in too_far)
+        raise LerobotError(
+            f"{where} cannot be in radians ({far}): say units=degrees if they are degrees, "
+            "units=FILE.json with LeRobot's calibration of the arm if they run from -100 to 100 "
+            "over each motor's range, units=radians for joints of several turns"
+        )
+    return ()
+
+
+def _doubts_about_degrees(largest: Array, where: str) -> tuple[str, ...]:
+    if (largest == _NORMALISED).sum() >= 2 and (largest <= _NORMALISED).all():
+        return (
+            f"{where} is said to be in degrees, but it ends at exactly 100: it may run from -100 "
+            "to 100 over each motor's range (units=FILE.json, LeRobot's calibration of the arm)",
+        )
+    if (largest <= _LARGEST_RAD).all():
+        return (f"{where} is said to be in degrees, but all of it could be in radians",)
+    return ()
+
+
+def _opening(values: Array, gripper: str, joint: UrdfJoint | None, name: str) -> Array:
+    """Map a gripper's scale to the range of its joint."""
+    try:
+        low, high = (float(number) for number in gripper.split(":"))
+        if low == high:
+            raise ValueError
+    except ValueError:
+        raise LerobotError(
+            f"gripper={gripper} is not understood: say gripper=joint, or gripper=A:B where A is "
+            "the value at the joint's lower limit and B at its upper, e.g. gripper=0:100"
+        ) from None
+    if joint is None or joint.lower is None or joint.upper is None:
+        raise LerobotError(
+            f"gripper={gripper} needs the limits of the joint {name}, which only the URDF tells: "
+            "give one that has them"
+        )
+    share = np.clip((values - low) / (high - low), 0.0, 1.0)
+    return np.asarray(joint.lower + share * (joint.upper - joint.lower), dtype=np.float64)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.joints import JointColumns, joint_positions
+
+URDF = """<robot name="arm">
+  <joint name="pan" type="revolute"><limit lower="-2" upper="2"/></joint>
+  <joint name="roll" type="continuous"/>
+  <joint name="slide" type="prismatic"><limit lower="0" upper="0.5"/></joint>
+  <joint name="gripper" type="revolute"><limit lower="-0.1" upper="1.7"/></joint>
+  <joint name="mount" type="fixed"/>
+  <joint name="twin" type="revolute"><mimic joint="gripper"/></joint>
+</robot>"""
+NAMES = ("pan.pos", "roll.pos", "slide.pos", "gripper.pos")
+DEGREES = np.array([[90.0, -720.0, 0.25, 0.0], [45.0, 360.0, 0.5, 100.0]])
+
+
+def test_degrees_turn_and_lengths_stay() -> None:
+    columns = JointColumns(units="degrees", gripper="0:100", urdf=URDF)
+    found = joint_positions(NAMES, DEGREES, columns, "state")
+    assert found.names == ("pan", "roll", "slide", "gripper")
+    expected = [[np.pi / 2, -4 * np.pi, 0.25, -0.1], [np.pi / 4, 2 * np.pi, 0.5, 1.7]]
+    np.testing.assert_allclose(found.positions, expected)
+    assert found.notes == () and found.warnings == ()
+
+
+def test_a_gripper_without_a_scale_is_left_out() -> None:
+    found = joint_positions(NAMES, DEGREES, JointColumns(units="degrees", urdf=URDF), "state")
+    assert found.names == ("pan", "roll", "slide")
+    assert "gripper" in found.notes[0] and "gripper=LOWER:UPPER" in found.notes[0]
+
+
+def test_a_scale_may_run_backwards() -> None:
+    state = np.array([[0.0, 0.0, 0.0, 0.25]])
+    found = joint_positions(NAMES, state, JointColumns(gripper="1:0", urdf=URDF), "state")
+    np.testing.assert_allclose(found.positions[0, 3], -0.1 + 0.75 * 1.8)
+
+
+def test_a_gripper_that_is_a_joint() -> None:
+    state = np.array([[0.0, 0.0, 0.0, 1.25]])
+    found = joint_positions(NAMES, state, JointColumns(gripper="joint", urdf=URDF), "state")
+    assert found.positions[0, 3] == 1.25
+
+
+def test_degrees_are_not_taken_for_radians() -> None:
+    with pytest.raises(LerobotError) as error:
+        joint_positions(NAMES, DEGREES, JointColumns(urdf=URDF), "state in data")
+    message = str(error.value)
+    assert "state in data cannot be in radians (pan up to 90, roll up to 720)" in message
+    assert "units=degrees" in message and "-100 to 100" in message
+
+
+def test_joints_of_several_turns_can_be_told() -> None:
+    state = np.array([[1.0, 20.0, 0.1, 0.0]])
+    found = joint_positions(NAMES, state, JointColumns(units="radians", urdf=URDF), "state")
+    assert found.positions.tolist() == [[1.0, 20.0, 0.1]]
+
+
+def test_degrees_that_look_like_something_else_are_doubted() -> None:
+    columns = JointColumns(units="degrees", urdf=URDF)
+    small = joint_positions(NAMES, np.array([[1.0, 2.0, 0.1, 0.0]]), columns, "state")
+    assert "could be in radians" in small.warnings[0]
+    full = joint_positions(NAMES, np.array([[100.0, -100.0, 0.1, 0.0]]), columns, "state")
+    assert "over each motor's range" in full.warnings[0]
+
+
+def test_shares_of_the_motors_ranges(tmp_path: Path) -> None:
+    ranges = {
+        "pan": {"id": 1, "drive_mode": 0, "homing_offset": 7, "range_min": 1024, "range_max": 3072},
+        "roll": {"id": 2, "drive_mode": 0, "homing_offset": 0, "range_min": 0, "range_max": 4095},
+    }
+    path = tmp_path / "arm.json"
+    path.write_text(json.dumps(ranges))
+    state = np.array([[100.0, -50.0, 0.25, 0.0]])
+    columns = JointColumns(units=str(path), urdf=URDF)
+    found = joint_positions(NAMES, state, columns, "state")
+    quarter_turn = 1024 * 2 * np.pi / 4095
+    np.testing.assert_allclose(found.positions, [[quarter_turn, -np.pi / 2, 0.25]])
+    # The motors go by the dataset's names, whatever the joints are called.
+    renamed = JointColumns(("roll", "pan", "_", "_"), str(path), None, URDF)
+    found = joint_positions(NAMES, state, renamed, "state")
+    assert found.names == ("roll", "pan")
+    np.testing.assert_allclose(found.positions, [[quarter_turn, -np.pi / 2]])
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("{}", r"does not tell the range of the motor pan \(KeyError\('pan'\)\); it has: "),
+        ("[1]", "does not tell the range of the motor pan"),
+        ('{"pan": {"range_min": 3, "range_max": 1}}', "runs backwards or has no range"),
+        ('{"pan": {"range_min": 0, "range_max": 9, "drive_mode": 1}}', "runs backwards"),
+        ("{", "cannot be read"),
+    ],
+)
+def test_ranges_that_cannot_be_used(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "arm.json"
+    path.write_text(text)
+    with pytest.raises(LerobotError, match=message):
+        joint_positions(("pan",), np.zeros((1, 1)), JointColumns(None, str(path), None, URDF), "s")
+
+
+def test_degrees_need_the_urdf() -> None:
+    with pytest.raises(LerobotError, match="only the URDF tells"):
+        joint_positions(NAMES, DEGREES, JointColumns(units="degrees"), "state")
+
+
+def test_given_names_count_and_skip_columns() -> None:
+    columns = JointColumns(names=("roll", "_", "pan"), urdf=URDF)
+    found = joint_positions(("x", "y", "z"), np.array([[1.0, 99.0, 2.0]]), columns, "state")
+    assert found.names == ("roll", "pan")
+    assert found.positions.tolist() == [[1.0, 2.0]]
+    with pytest.raises(LerobotError, match="has 3 columns but 2 joint names were given"):
+        joint_positions((), np.zeros((1, 3)), JointColumns(names=("roll", "pan")), "state")
+
+
+def test_a_state_that_is_no_joints_is_told() -> None:
+    with pytest.raises(LerobotError) as error:
+        joint_positions(("x", "y", "z"), np.zeros((1, 3)), JointColumns(urdf=URDF), "state")
+    message = str(error.value)
+    assert "the columns are x, y, z" in message
+    assert "the joints: pan, roll, slide, gripper" in message
+    assert "joints=FEATURE" in message
+
+
+def test_columns_without_a_urdf_keep_their_names() -> None:
+    found = joint_positions(("a.pos", "b"), np.zeros((1, 2)), JointColumns(), "state")
+    assert found.names == ("a", "b")
+
+
+def test_a_name_twice_is_refused() -> None:
+    with pytest.raises(LerobotError, match="several columns pan"):
+        joint_positions(("pan", "pan.pos"), np.zeros((1, 2)), JointColumns(urdf=URDF), "state")
+
+
+@pytest.mark.parametrize("gripper", ["wide", "1:1", "0:x"])
+def test_a_scale_that_is_none(gripper: str) -> None:
+    columns = JointColumns(gripper=gripper, urdf=URDF)
+    with pytest.raises(LerobotError, match="is not understood: say gripper=joint"):
+        joint_positions(NAMES, np.zeros((1, 4)), columns, "state")
+
+
+def test_a_scale_needs_limits() -> None:
+    with pytest.raises(LerobotError, match="needs the limits of the joint gripper"):
+        joint_positions(("gripper",), np.zeros((1, 1)), JointColumns(gripper="0:1"), "state")
