@@ -79,7 +79,7 @@ setup(
         ],
         # LeRobot datasets, their videos, and tables.
         "datasets": [
-            "av>=12",
+            "av>=14",
             "pyarrow>=15",
         ],
         # One dataset on many machines.

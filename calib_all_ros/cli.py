@@ -7,40 +7,24 @@ Everything heavy is imported by the command that needs it, so that `--help` answ
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any, TypeVar
 
 from calib_all_ros import __version__
-from calib_all_ros.commands.arguments import EXIT_CODES, Parser, with_lists_attached
 from calib_all_ros.commands.annotate_arguments import add_annotate
-from calib_all_ros.commands.annotate_options import AnnotateOptions, TrajectoryOptions
+from calib_all_ros.commands.arguments import EXIT_CODES, Parser, with_lists_attached
 from calib_all_ros.commands.calibrate_arguments import add_calibrate, add_demo, add_simulate
+from calib_all_ros.commands.cameras_arguments import add_cameras
 from calib_all_ros.commands.check_arguments import add_check, add_compare
 from calib_all_ros.commands.doctor_arguments import add_doctor
 from calib_all_ros.commands.mark_arguments import add_mark
-from calib_all_ros.commands.options import (
-    CalibrateOptions,
-    CheckOptions,
-    CompareOptions,
-    PlanOptions,
-    RecordingOptions,
-)
 from calib_all_ros.commands.plan_arguments import add_plan
+from calib_all_ros.commands.running import run
 from calib_all_ros.commands.trajectory_arguments import add_trajectory
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.exit_codes import EXIT_BAD_INPUT, EXIT_INTERNAL_ERROR, EXIT_INTERRUPTED
 from calib_all_ros.results.run_log import RunLog
-
-EXIT_OK = 0
-EXIT_INTERNAL_ERROR = 1
-EXIT_BAD_INPUT = 2
-EXIT_REJECTED = 3
-EXIT_CANNOT_SAY = 4
-EXIT_INTERRUPTED = 130
-
-_Options = TypeVar("_Options", bound=RecordingOptions | PlanOptions)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             parsed = _parser().parse_args(with_lists_attached(arguments))
             if parsed.verbose:
                 log.show_on_stderr()
-            return _run(parsed, log)
+            return run(parsed, log)
         except CalibAllError as error:
             return _fail(str(error), EXIT_BAD_INPUT, as_json)
         except KeyboardInterrupt:
@@ -74,67 +58,6 @@ def _fail(sentence: str, exit_code: int, as_json: bool) -> int:
     return exit_code
 
 
-def _run(parsed: argparse.Namespace, log: RunLog) -> int:
-    if parsed.command == "calibrate":
-        from calib_all_ros.commands.calibrate import run_calibrate
-
-        status = run_calibrate(_options(CalibrateOptions, parsed), log)
-    elif parsed.command == "simulate":
-        from calib_all_ros.commands.simulate import run_simulate
-
-        run_simulate(parsed)
-        return EXIT_OK
-    elif parsed.command == "plan":
-        from calib_all_ros.commands.plan import run_plan
-
-        run_plan(_options(PlanOptions, parsed))
-        return EXIT_OK
-    elif parsed.command == "check":
-        from calib_all_ros.commands.check import run_check
-
-        outcome = run_check(_options(CheckOptions, parsed), log)
-        return {"rejected": EXIT_REJECTED, "cannot say": EXIT_CANNOT_SAY}.get(outcome, EXIT_OK)
-    elif parsed.command == "compare":
-        from calib_all_ros.commands.compare import run_compare
-
-        return EXIT_OK if run_compare(_options(CompareOptions, parsed)) else EXIT_REJECTED
-    elif parsed.command == "annotate":
-        from calib_all_ros.commands.annotate import run_annotate
-
-        run_annotate(_options(AnnotateOptions, parsed), log)
-        return EXIT_OK
-    elif parsed.command == "trajectory":
-        from calib_all_ros.commands.trajectory import run_trajectory
-
-        run_trajectory(_options(TrajectoryOptions, parsed), log)
-        return EXIT_OK
-    elif parsed.command == "mark":
-        from calib_all_ros.commands.mark import run_mark
-
-        return run_mark(parsed)
-    elif parsed.command == "doctor":
-        from calib_all_ros.commands.doctor import run_doctor
-
-        return EXIT_OK if run_doctor(parsed) else EXIT_REJECTED
-    else:
-        from calib_all_ros.commands.demo import run_demo
-
-        status = run_demo(parsed, log)
-    return EXIT_REJECTED if status == "rejected" else EXIT_OK
-
-
-def _options(kind: type[_Options], parsed: argparse.Namespace) -> _Options:
-    """Return what the arguments say about the fields of a command's options."""
-    fields = {field.name for field in dataclasses.fields(kind)}
-    # argparse collects in lists what may be repeated.
-    given: dict[str, Any] = {
-        name: tuple(value) if isinstance(value, list) else value
-        for name, value in vars(parsed).items()
-        if name in fields
-    }
-    return kind(**given)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="calib_all",
@@ -145,6 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (
         add_calibrate,
+        add_cameras,
         add_simulate,
         add_demo,
         add_plan,

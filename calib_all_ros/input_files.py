@@ -26,6 +26,14 @@ class InputSelection:
         start_s: First image, seconds after the first of the recording.
         end_s: Last image, seconds after the first of the recording.
         masks: "auto", "recorded", a topic, or a folder.
+        second_urdf: Robot description of a second arm beside the first.
+        second_base: Pose of the second arm's root in the first one's base: x, y, z in metres, then
+            a quaternion (x, y, z, w), or roll, pitch and yaw in radians.
+        prefix: What joints and links of the first arm are called with before their names.
+        second_prefix: The same of the second arm.
+        second_joint_topics: Joint states of the second arm, without its prefix; those on
+            ``joint_topics`` are then the first one's, without its prefix. None where the recording
+            names the joints with the prefixes.
     """
 
     urdf: Path | None = None
@@ -39,6 +47,11 @@ class InputSelection:
     start_s: float | None = None
     end_s: float | None = None
     masks: str = "auto"
+    second_urdf: Path | None = None
+    second_base: tuple[float, ...] | None = None
+    prefix: str = ""
+    second_prefix: str = "second_"
+    second_joint_topics: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

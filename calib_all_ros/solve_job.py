@@ -24,6 +24,7 @@ from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.page import write_report
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot, load_robot, read_description
+from calib_all_ros.second_arm import joined_description, joint_prefixes
 from calib_all_ros.solving.evidence import Evidence
 
 logger = logging.getLogger(__name__)
@@ -40,14 +41,18 @@ def load_images(files: InputFiles) -> Recording:
         CalibAllError: It cannot be read, or the robot description is not there.
     """
     # A wrong path to the description shows before a large bag is read.
-    urdf = None
-    if files.urdf is not None:
-        urdf = read_description(files.urdf, mesh_paths=files.mesh_paths)
+    urdf = joined_description(files, None)
+    if urdf is not None:
+        urdf = read_description(urdf, mesh_paths=files.mesh_paths)
+    joint_topics = files.joint_topics
+    if joint_topics is not None:
+        joint_topics += files.second_joint_topics or ()
     return load_recording(
         files.recording,
         image_topic=files.image_topic,
         camera_info_topic=files.camera_info_topic,
-        joint_topics=files.joint_topics,
+        joint_topics=joint_topics,
+        joint_prefixes=joint_prefixes(files),
         masks=files.masks,
         camera=files.camera,
         urdf=urdf,
@@ -64,7 +69,7 @@ def load_inputs(files: InputFiles) -> tuple[Recording, Robot]:
         CalibAllError: One of them cannot be read, or there is no robot description.
     """
     recording = load_images(files)
-    description = files.urdf or recording.urdf
+    description = joined_description(files, recording.urdf)
     if description is None:
         raise SolveJobError(
             f"{files.recording} holds no robot description: give one (--urdf FILE, or the node's "

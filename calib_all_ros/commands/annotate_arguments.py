@@ -11,6 +11,7 @@ from calib_all_ros.commands.arguments import (
     Commands,
     add_recording,
     add_robot,
+    add_second_arm,
     add_streams,
     add_verbosity,
     names,
@@ -53,6 +54,7 @@ def add_annotate(commands: Commands) -> None:
     chosen.add_argument("--only", type=names, metavar="PART,...", help=f"parts: {PARTS}")
     robot = parser.add_argument_group("robot")
     add_robot(robot, OF_RECORDING)
+    add_second_arm(parser.add_argument_group("second arm with a description of its own"))
     add_end_effector(robot)
     robot.add_argument(
         "--gripper-links",

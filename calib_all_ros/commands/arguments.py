@@ -42,7 +42,8 @@ def add_recording(parser: Parser) -> None:
         "recording",
         type=Path,
         metavar="RECORDING",
-        help="rosbag2 (folder, .mcap or .db3), rosbag1 (.bag), recording folder, or .npz",
+        help="rosbag2 (folder, .mcap or .db3), rosbag1 (.bag), recording folder, .npz, or an "
+        "episode of a LeRobot dataset (DATASET#episode=N,camera=KEY)",
     )
 
 
@@ -67,7 +68,8 @@ def add_streams(recording: argparse._ActionsContainer) -> None:
         "--joint-names",
         type=names,
         metavar="A,B,...",
-        help="joints of an .npz in the order of its columns; default: the first of the URDF",
+        help="joints of an .npz (default: the first of the URDF) or of a LeRobot dataset (default: "
+        "by their names there) in the order of the columns, _ for a column that is no joint",
     )
     recording.add_argument(
         "--start", type=float, dest="start_s", metavar="S", help="seconds after the first image"
@@ -95,6 +97,43 @@ def add_robot(parser: argparse._ActionsContainer, default: str | None) -> None:
         dest="mesh_paths",
         metavar="DIR",
         help="folder with the packages that the URDF names; may be repeated",
+    )
+
+
+def add_second_arm(group: argparse._ActionsContainer) -> None:
+    """Add a second arm, described by a URDF of its own, beside the first."""
+    group.add_argument(
+        "--second-urdf",
+        type=Path,
+        metavar="FILE",
+        help="URDF or xacro of a second arm; needs --second-base",
+    )
+    group.add_argument(
+        "--second-base",
+        type=_pose,
+        metavar="X,Y,Z,QX,QY,QZ,QW|X,Y,Z,R,P,Y",
+        help="pose of its root link in the base of the first arm (--base-frame), metres and "
+        "quaternion or radians",
+    )
+    group.add_argument(
+        "--prefix",
+        default="",
+        metavar="TEXT",
+        help="what the recording puts before the joint names of the first arm (default: nothing)",
+    )
+    group.add_argument(
+        "--second-prefix",
+        default="second_",
+        metavar="TEXT",
+        help="the same of the second arm (default: second_)",
+    )
+    group.add_argument(
+        "--second-joint-topic",
+        action="append",
+        dest="second_joint_topics",
+        metavar="TOPIC",
+        help="joint states of the second arm, where both arms call their joints alike and only "
+        "the topics differ; --joint-topic is then the first one's",
     )
 
 
@@ -140,6 +179,13 @@ def size(text: str) -> tuple[int, int]:
 def names(text: str) -> tuple[str, ...]:
     """Read names between commas."""
     return tuple(name.strip() for name in text.split(","))
+
+
+def _pose(text: str) -> tuple[float, ...]:
+    """Read a position and a quaternion, or roll, pitch and yaw."""
+    if text.count(",") == 5:
+        return numbers(6, "X,Y,Z,R,P,Y")(text)
+    return numbers(7, "X,Y,Z,QX,QY,QZ,QW")(text)
 
 
 def numbers(count: int, form: str) -> Callable[[str], tuple[float, ...]]:

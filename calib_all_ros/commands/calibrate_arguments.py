@@ -12,6 +12,7 @@ from calib_all_ros.commands.arguments import (
     Commands,
     add_recording,
     add_robot,
+    add_second_arm,
     add_settings,
     add_streams,
     add_verbosity,
@@ -32,6 +33,7 @@ def add_calibrate(commands: Commands) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of results")
 
     add_robot(parser.add_argument_group("robot"), OF_RECORDING)
+    add_second_arm(parser.add_argument_group("second arm with a description of its own"))
     add_streams(parser.add_argument_group("recording"))
 
     evidence = parser.add_argument_group("mark and masks")

@@ -33,6 +33,7 @@ from calib_all_ros.results.extrinsics_frames import in_frames
 from calib_all_ros.results.pose_text import parse_pose
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.second_arm import joined_description
 from calib_all_ros.solve_job import load_inputs
 
 logger = logging.getLogger(__name__)
@@ -107,7 +108,7 @@ def load_for(options: RecordingOptions, given: GivenExtrinsics) -> tuple[Recordi
     recording, robot = load_inputs(options.input_files())
     base, kinematics = given.base_frame, robot.kinematics
     if options.base_frame is None and base in kinematics.link_names:
-        description = options.urdf or recording.urdf
+        description = joined_description(options, recording.urdf)
         assert description is not None
         if base != kinematics.base_frame:
             robot = load_robot(description, base_frame=base, mesh_paths=options.mesh_paths)

@@ -14,6 +14,7 @@ from calib_all_ros.commands.arguments import (
     add_masks,
     add_recording,
     add_robot,
+    add_second_arm,
     add_settings,
     add_streams,
     add_verbosity,
@@ -120,6 +121,7 @@ def _add_frames(parser: argparse._ActionsContainer) -> None:
 def _add_checked(parser: Parser) -> None:
     """Add what says how a recording is read to check extrinsics on it."""
     add_robot(parser.add_argument_group("robot"), OF_RECORDING)
+    add_second_arm(parser.add_argument_group("second arm with a description of its own"))
     add_streams(parser.add_argument_group("recording"))
     solve = parser.add_argument_group("check")
     add_masks(solve)

@@ -12,18 +12,17 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.exit_codes import (
+    EXIT_BAD_INPUT,
+    EXIT_INTERNAL_ERROR,
+    EXIT_INTERRUPTED,
+    EXIT_REJECTED,
+)
 from calib_all_ros.nodes.calibrator_acceptance import AcceptedResult
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
 from calib_all_ros.nodes.calibrator_status import CalibratorStatus
 from calib_all_ros.nodes.calibrator_views import ResultViews
-from calib_all_ros.nodes.executable import (
-    BAD_INPUT,
-    INTERNAL_ERROR,
-    INTERRUPTED,
-    REJECTED,
-    Finished,
-    run,
-)
+from calib_all_ros.nodes.executable import Finished, run
 from calib_all_ros.nodes.levelled_log import log
 from calib_all_ros.nodes.mark_clicks import MarkClicks
 from calib_all_ros.nodes.parameters import declare
@@ -91,7 +90,7 @@ class CalibratorNode(Node):
             self._status.say("warn", "interrupted while solving, without a result")
         for worker in self._ending:
             worker.close()
-        return INTERRUPTED if interrupted else 0
+        return EXIT_INTERRUPTED if interrupted else 0
 
     # What there is to solve.
 
@@ -190,7 +189,7 @@ class CalibratorNode(Node):
             self._views.clear()
             self._status.no_verdict("failed", message.sentence)
             self._status.say("error", message.sentence)
-            self._exit_if_done(INTERNAL_ERROR if message.internal else BAD_INPUT)
+            self._exit_if_done(EXIT_INTERNAL_ERROR if message.internal else EXIT_BAD_INPUT)
         elif isinstance(message.result, MarkImage):
             self._clicks.show(message.result)
             link, image = self._options.eef_link, self._full("mark_image")
@@ -223,7 +222,7 @@ class CalibratorNode(Node):
         else:
             again = f"record again ({self._full('start')})"
             self._status.say("error", f"rejected: {reasons} {look}, and {again}")
-        self._exit_if_done(REJECTED if verdict.status == "rejected" else 0)
+        self._exit_if_done(EXIT_REJECTED if verdict.status == "rejected" else 0)
 
     def _exit_if_done(self, exit_code: int) -> None:
         if self._options.exit_when_done:

@@ -17,11 +17,8 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.exit_codes import EXIT_BAD_INPUT, EXIT_INTERNAL_ERROR
 
-INTERNAL_ERROR = 1
-BAD_INPUT = 2
-REJECTED = 3
-INTERRUPTED = 130
 # A signal is noticed after that long, when no message wakes the executor.
 _LONGEST_WAIT_S = 0.2
 
@@ -79,11 +76,11 @@ def run(factory: Callable[[], Node], arguments: Sequence[str] | None = None) -> 
     except CalibAllError as error:
         _log_of(node).fatal(str(error))
         _closed(node)
-        return BAD_INPUT
+        return EXIT_BAD_INPUT
     except Exception:
         _log_of(node).fatal(f"internal error, please report it:\n{traceback.format_exc()}")
         _closed(node)
-        return INTERNAL_ERROR
+        return EXIT_INTERNAL_ERROR
     finally:
         if node is not None:
             node.destroy_node()

@@ -13,9 +13,10 @@ from rclpy.node import Node
 from std_srvs.srv import Trigger
 
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.exit_codes import EXIT_REJECTED
 from calib_all_ros.geometry.frame_tree import StaticTransform
 from calib_all_ros.nodes.broadcaster import CalibrationBroadcaster
-from calib_all_ros.nodes.executable import REJECTED, Finished, run
+from calib_all_ros.nodes.executable import Finished, run
 from calib_all_ros.nodes.messages import diagnostic
 from calib_all_ros.nodes.parameters import declare
 from calib_all_ros.nodes.publisher_parameters import PublisherParameters
@@ -47,7 +48,7 @@ class PublisherNode(Node):
             calibrations = load_results(self._options)
         except RejectedError as error:
             self.get_logger().fatal(str(error))
-            raise Finished(REJECTED) from error
+            raise Finished(EXIT_REJECTED) from error
         self._broadcaster = CalibrationBroadcaster(self, settle_s=self._options.settle_s)
         self._calibrations: dict[str, Calibration] = {}
         self._saved = _times(self._options)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from calib_all_ros.recording.camera_info import DEFAULT_OPTICAL_FRAME, CameraInf
 from calib_all_ros.recording.fingerprint import fingerprint
 from calib_all_ros.recording.folder import check_size
 from calib_all_ros.recording.image_decoding import decode_message
-from calib_all_ros.recording.joint_topics import merge_joint_topics
+from calib_all_ros.recording.joint_topics import merge_joint_topics, with_prefixes
 from calib_all_ros.recording.masks import mask_from_image, match_by_stamp
 from calib_all_ros.recording.recording import Mask, Recording, RecordingError, RgbImage
 
@@ -97,6 +97,7 @@ def load_bag(
     image_topic: str | None,
     camera_info_topic: str | None,
     joint_topics: Sequence[str] | None,
+    joint_prefixes: Mapping[str, str],
     mask_topic: str | None,
     camera: CameraFile | None,
     start_s: float | None,
@@ -133,7 +134,8 @@ def load_bag(
     stamps = np.array([entry.stamp_ns for entry in entries], dtype=np.int64)
     camera_used, more = _camera(bag, index, topics, camera, (start_s, end_s), stamps)
     images = BagImages(bag, topics.image, entries, camera_used)
-    joints, joint_notes = merge_joint_topics(index.joints, named=joint_topics or ())
+    messages = with_prefixes(index.joints, joint_prefixes)
+    joints, joint_notes = merge_joint_topics(messages, named=joint_topics or ())
     urdf, urdf_notes = choose_robot_description(index.descriptions)
     masks = None
     if topics.masks is not None:

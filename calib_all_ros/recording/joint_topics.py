@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -65,6 +65,19 @@ def merge_joint_topics(
         for (second, first), count in shared.items()
     )
     return JointTrajectory.from_series(merged), notes
+
+
+def with_prefixes(
+    topics: Mapping[str, list[JointMessage]], prefixes: Mapping[str, str]
+) -> dict[str, list[JointMessage]]:
+    """Return the messages with a prefix before the joints' names, given by their topic."""
+    return {
+        topic: [
+            (stamp, tuple(prefixes.get(topic, "") + name for name in names), positions)
+            for stamp, names, positions in messages
+        ]
+        for topic, messages in topics.items()
+    }
 
 
 def _reports_states(topic: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib_all_ros.recording.joint_topics import JointMessage, merge_joint_topics
+from calib_all_ros.recording.joint_topics import JointMessage, merge_joint_topics, with_prefixes
 from calib_all_ros.recording.recording import RecordingError
 
 MS = 1_000_000
@@ -68,3 +68,15 @@ def test_commands_only_add_what_is_nowhere_else() -> None:
 def test_nan_names_the_topic() -> None:
     with pytest.raises(RecordingError, match="/joint_states: joint 'a' is nan at stamp 5"):
         merge_joint_topics({"/joint_states": [(5, ("a",), np.array([np.nan]))]})
+
+
+def test_prefixes_tell_joints_of_one_name_apart() -> None:
+    topics = {
+        "/left/joint_states": [(0, ("elbow",), np.array([0.1])), (9, ("elbow",), np.array([0.2]))],
+        "/right/joint_states": [(0, ("elbow",), np.array([1.1])), (9, ("elbow",), np.array([1.2]))],
+    }
+    prefixes = {"/left/joint_states": "left_", "/right/joint_states": "right_"}
+    joints, _ = merge_joint_topics(with_prefixes(topics, prefixes))
+    assert set(joints.names) == {"left_elbow", "right_elbow"}
+    np.testing.assert_array_equal(joints.series("right_elbow")[1], [1.1, 1.2])
+    assert with_prefixes(topics, {})["/left/joint_states"][0][1] == ("elbow",)

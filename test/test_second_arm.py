@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Two arms: described by two files with joint states on two topics, and one that stands still."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from rosbags.rosbag2 import Reader, StoragePlugin, Writer
+
+from calib_all_ros.calibration import calibrate
+from calib_all_ros.commands.arguments import Parser, UsageError, with_lists_attached
+from calib_all_ros.commands.calibrate_arguments import add_calibrate
+from calib_all_ros.commands.cameras_arguments import add_cameras
+from calib_all_ros.geometry import se3
+from calib_all_ros.geometry.joint_trajectory import JointTrajectory
+from calib_all_ros.input_files import InputFiles
+from calib_all_ros.recording.recording import FrameList, Recording
+from calib_all_ros.recording.ros_messages import RosMessages
+from calib_all_ros.recording.writing import JointSamples, write_bag
+from calib_all_ros.robot.demo import demo_urdf_path
+from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.joining import join_descriptions
+from calib_all_ros.second_arm import SecondArmError, joined_description, pose_of
+from calib_all_ros.settings import FrameSettings, SearchEffort, Settings
+from calib_all_ros.simulation import simulator
+from calib_all_ros.simulation.settings import SimulationSettings
+from calib_all_ros.simulation.simulator import SimulatedRecording, simulate
+from calib_all_ros.solve_job import load_inputs
+
+BESIDE = (0.1, 0.75, 0.0, 0.0, 0.0, 1.2)
+TINY = SimulationSettings(
+    frames=10, rate_hz=3.0, width=240, height=180, focal_px=210.0, supersample=1, shadows=False,
+    seed=2,
+)  # fmt: skip
+QUICK = Settings(
+    frames=FrameSettings(count=8),
+    search=SearchEffort(hypotheses=1000, candidates=4, finalists=1, attempts=1),
+)
+
+
+@pytest.fixture(scope="module")
+def dual() -> Robot:
+    """Two demo arms in one description."""
+    urdf = demo_urdf_path()
+    pose = pose_of(BESIDE)
+    return load_robot(join_descriptions(urdf, urdf, pose, prefix="l_", second_prefix="r_"))
+
+
+def write_dual_bag(path: Path, view: SimulatedRecording) -> None:
+    """Both arms call their joints alike, on /joint_states and /right/joint_states."""
+    ros = RosMessages(is_ros2=True)
+    with Writer(path, version=8, storage_plugin=StoragePlugin.MCAP) as writer:
+        connections: dict[str, Any] = {}
+        for arm, topic_of_joints in (("l_", "/joint_states"), ("r_", "/right/joint_states")):
+            own = [i for i, name in enumerate(view.joint_names) if name.startswith(arm)]
+            names = tuple(view.joint_names[i].removeprefix(arm) for i in own)
+            part = path.with_name(f"{path.name}_{arm}")
+            write_bag(
+                part,
+                images=view.images,
+                image_stamps_ns=view.image_stamps_ns,
+                joints=JointSamples(
+                    names,
+                    view.joint_stamps_ns,
+                    np.ascontiguousarray(view.joint_positions[:, own]),
+                ),
+                camera=view.camera,
+                urdf=demo_urdf_path().read_text(encoding="utf-8"),
+                masks=view.masks,
+            )
+            with Reader(part) as reader:
+                for connection, stamp_ns, data in reader.messages():
+                    topic = connection.topic
+                    if topic == "/joint_states":
+                        topic = topic_of_joints
+                    elif arm == "r_":
+                        continue  # all but the joints is in the bag already
+                    if topic not in connections:
+                        connections[topic] = writer.add_connection(
+                            topic, connection.msgtype, typestore=ros.typestore
+                        )
+                    writer.write(connections[topic], stamp_ns, bytes(data))
+
+
+def test_two_descriptions_and_two_topics(dual: Robot, tmp_path: Path) -> None:
+    view = simulate(dual, TINY)
+    write_dual_bag(tmp_path / "bag", view)
+    files = InputFiles(
+        tmp_path / "bag",
+        second_urdf=demo_urdf_path(),
+        second_base=BESIDE,
+        prefix="l_",
+        second_prefix="r_",
+        joint_topics=("/joint_states",),
+        second_joint_topics=("/right/joint_states",),
+        masks="recorded",
+    )
+    recording, robot = load_inputs(files)
+    assert robot.kinematics.joint_names == dual.kinematics.joint_names
+    assert set(recording.joints.names) == set(dual.kinematics.joint_names)
+    calibration = calibrate(recording, robot, settings=QUICK)
+    assert calibration.verdict.status != "rejected"
+    degrees, metres = se3.difference(calibration.T_camera_base, view.T_camera_base)
+    assert degrees < 0.2
+    assert metres < 0.004
+    # Without one of the arms the outline would be another.
+    assert calibration.quality["iou_median"] > 0.97
+
+
+def test_one_arm_may_stand_still(dual: Robot, monkeypatch: pytest.MonkeyPatch) -> None:
+    right = np.array([name.startswith("r_") for name in dual.kinematics.joint_names])
+    moving = simulator.random_motion
+
+    def half_still(robot: Robot, duration_s: float, seed: int) -> Any:
+        motion = moving(robot, duration_s, seed)
+        held = np.asarray(motion(np.array([0.5 * duration_s])))[0]
+        return lambda times: np.where(right, held, np.asarray(motion(times)))
+
+    monkeypatch.setattr(simulator, "random_motion", half_still)
+    view = simulate(dual, TINY)
+    assert np.ptp(view.joint_positions[:, right], axis=0).max() == 0.0
+    recording = Recording(
+        source="simulated",
+        camera=view.camera,
+        image_stamps_ns=view.image_stamps_ns,
+        images=FrameList(list(view.images)),
+        joints=JointTrajectory(view.joint_names, view.joint_stamps_ns, view.joint_positions),
+        masks=FrameList(list(view.masks)),
+    )
+    calibration = calibrate(recording, dual, settings=QUICK)
+    assert calibration.verdict.status != "rejected"
+    degrees, metres = se3.difference(calibration.T_camera_base, view.T_camera_base)
+    assert degrees < 0.2
+    assert metres < 0.004
+
+
+@pytest.mark.parametrize("add", [add_calibrate, add_cameras])
+def test_arguments_of_the_commands(add: Any) -> None:
+    parser = Parser()
+    add(parser.add_subparsers(dest="command"))
+    given = "x bag --out o --second-urdf r.urdf --second-base -0.1,0.75,0,0,0,1.2 --prefix l_"
+    words = given.replace("x", add.__name__.removeprefix("add_"), 1).split()
+    more = ["--joint-topic", "/l", "--second-joint-topic", "/r"]
+    parsed = parser.parse_args(with_lists_attached([*words, *more]))
+    assert parsed.second_base == (-0.1, 0.75, 0.0, 0.0, 0.0, 1.2)
+    assert (parsed.prefix, parsed.second_prefix) == ("l_", "second_")
+    assert (parsed.joint_topics, parsed.second_joint_topics) == (["/l"], ["/r"])
+    with pytest.raises(UsageError, match="7 numbers"):
+        parser.parse_args([*words[:-3], "1,2,3", *words[-2:]])
+
+
+def test_angles_and_quaternions_are_the_same_poses() -> None:
+    roll, pitch, yaw = 0.3, -0.7, 2.1
+    T = pose_of((1.0, 2.0, 3.0, roll, pitch, yaw))
+    np.testing.assert_allclose(pose_of((1.0, 2.0, 3.0, *se3.quaternion_xyzw(T))), T, atol=1e-12)
+    # Yaw last, about the fixed z axis.
+    turned = pose_of((0.0, 0.0, 0.0, 0.0, 0.0, yaw))[:3, :3]
+    np.testing.assert_allclose(turned @ [1, 0, 0], [np.cos(yaw), np.sin(yaw), 0], atol=1e-12)
+    np.testing.assert_allclose(
+        T[:3, :3], turned @ pose_of((0.0, 0.0, 0.0, roll, pitch, 0.0))[:3, :3], atol=1e-12
+    )
+
+
+@pytest.mark.parametrize(
+    ("numbers", "sentence"),
+    [
+        ((0.0,) * 5, "has 5 numbers"),
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 2.0), "length 2.000"),
+    ],
+)
+def test_poses_that_are_none(numbers: tuple[float, ...], sentence: str) -> None:
+    with pytest.raises(SecondArmError, match=sentence):
+        pose_of(numbers)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        ({"second_base": BESIDE}, "give --second-urdf"),
+        ({"second_joint_topics": ("/right/joint_states",)}, "give --second-urdf"),
+        ({"prefix": "l_"}, "there is but one"),
+        ({"second_urdf": Path("right.urdf")}, "needs --second-base"),
+        (
+            {
+                "second_urdf": Path("right.urdf"),
+                "second_base": BESIDE,
+                "second_joint_topics": ("/right/joint_states",),
+            },
+            "needs --joint-topic",
+        ),
+    ],
+)
+def test_what_is_not_complete(given: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(SecondArmError, match=sentence):
+        joined_description(InputFiles(Path("bag"), **given), None)
+
+
+def test_a_single_arm_is_as_it_was() -> None:
+    assert joined_description(InputFiles(Path("bag")), "<robot/>") == "<robot/>"
+    urdf = Path("arm.urdf")
+    assert joined_description(InputFiles(Path("bag"), urdf=urdf), "<robot/>") == urdf
