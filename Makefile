@@ -26,7 +26,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # e.g. TORCH=/path/to/wheel.
 TORCH ?= torch
 
-.PHONY: demo test foundation ros lint format clean
+.PHONY: demo test foundation datasets ros lint format clean
 # pip must not run twice at once in one environment.
 .NOTPARALLEL:
 
@@ -52,6 +52,10 @@ endif
 foundation: $(VENV)/installed
 	$(PIP) install $(TORCH)
 	$(PIP) install --editable '.[foundation]'
+
+# Those of LeRobot datasets, tables and Ray, likewise.
+datasets: $(VENV)/installed
+	$(PIP) install --editable '.[datasets,ray]'
 
 lint: $(VENV)/installed-test
 	$(BIN)/python -m pytest test/test_style.py
