@@ -35,9 +35,9 @@ demo: $(VENV)/installed
 	rm -rf demo
 	$(BIN)/calib_all demo demo
 
-# Style, types and all tests, on two cores.
+# Style, types and all tests, on two cores; the libraries' own threads would only get in the way.
 test: $(VENV)/installed-test ros
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # ROS 2 for the live nodes, so that `make test` can run them. Where it cannot be had (exit code 3),
 # the reason is printed and the tests that need it are skipped.

@@ -141,9 +141,9 @@ def test_earlier_results_give_way_to_new_ones_only(jobs: ModuleType, tmp_path: P
     out = tmp_path / "out"
     out.mkdir()
     (out / "old_1.txt").write_text("1")
-    assert isinstance(all_messages(WorkerProcess(jobs.refuse, out, "old_*"))[-1], Failed)
+    assert isinstance(all_messages(WorkerProcess(jobs.refuse, out, ("old_*",)))[-1], Failed)
     assert [path.name for path in out.iterdir()] == ["old_1.txt"]
-    all_messages(WorkerProcess(functools.partial(jobs.double, 1), out, "old_*"))
+    all_messages(WorkerProcess(functools.partial(jobs.double, 1), out, ("old_*",)))
     assert sorted(path.name for path in out.iterdir()) == ["calib_all.log", "new.txt"]
 
 
