@@ -38,7 +38,11 @@ setup(
     maintainer="calib_all_ros maintainers",
     maintainer_email="maintainers@calib-all-ros.example",
     packages=find_packages(include=[PACKAGE, f"{PACKAGE}.*"]),
-    package_data={PACKAGE: ["py.typed"], f"{PACKAGE}.report": ["template/*"]},
+    package_data={
+        PACKAGE: ["py.typed"],
+        f"{PACKAGE}.report": ["template/*"],
+        f"{PACKAGE}.dataset": ["template/*"],
+    },
     python_requires=">=3.10",
     install_requires=[
         "dacite>=1.8",

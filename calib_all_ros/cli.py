@@ -17,6 +17,7 @@ from calib_all_ros.commands.arguments import EXIT_CODES, Parser, with_lists_atta
 from calib_all_ros.commands.calibrate_arguments import add_calibrate, add_demo, add_simulate
 from calib_all_ros.commands.cameras_arguments import add_cameras
 from calib_all_ros.commands.check_arguments import add_check, add_compare
+from calib_all_ros.commands.dataset_arguments import add_dataset
 from calib_all_ros.commands.doctor_arguments import add_doctor
 from calib_all_ros.commands.mark_arguments import add_mark
 from calib_all_ros.commands.plan_arguments import add_plan
@@ -76,6 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         add_compare,
         add_annotate,
         add_trajectory,
+        add_dataset,
         add_mark,
         add_doctor,
     ):

@@ -10,17 +10,18 @@ from typing import Any, TypeVar
 
 from calib_all_ros.commands.annotate_options import AnnotateOptions, TrajectoryOptions
 from calib_all_ros.commands.cameras_options import CamerasOptions
+from calib_all_ros.commands.dataset_options import DatasetOptions
 from calib_all_ros.commands.options import (
     CalibrateOptions,
     CheckOptions,
     CompareOptions,
     PlanOptions,
-    RecordingOptions,
 )
 from calib_all_ros.exit_codes import EXIT_CANNOT_SAY, EXIT_OK, EXIT_REJECTED
+from calib_all_ros.input_files import InputSelection
 from calib_all_ros.results.run_log import RunLog
 
-_Options = TypeVar("_Options", bound=RecordingOptions | PlanOptions)
+_Options = TypeVar("_Options", bound=InputSelection | PlanOptions)
 
 
 def run(parsed: argparse.Namespace, log: RunLog) -> int:
@@ -98,6 +99,12 @@ def _trajectory(parsed: argparse.Namespace, log: RunLog) -> int:
     return EXIT_OK
 
 
+def _dataset(parsed: argparse.Namespace, log: RunLog) -> int:
+    from calib_all_ros.commands.dataset import run_dataset
+
+    return run_dataset(_options(DatasetOptions, parsed), log)
+
+
 def _mark(parsed: argparse.Namespace, log: RunLog) -> int:
     from calib_all_ros.commands.mark import run_mark
 
@@ -120,6 +127,7 @@ _COMMANDS: dict[str, Callable[[argparse.Namespace, RunLog], int]] = {
     "compare": _compare,
     "annotate": _annotate,
     "trajectory": _trajectory,
+    "dataset": _dataset,
     "mark": _mark,
     "doctor": _doctor,
 }

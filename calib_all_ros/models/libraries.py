@@ -24,7 +24,8 @@ def require(module: str, extra: str) -> Any:
 
     Args:
         module: Its full name, ``nvdiffrast.torch``.
-        extra: The extra of this package that installs it, ``foundation`` or ``cuda``.
+        extra: The extra of this package that installs it: ``foundation``, ``cuda``, ``datasets`` or
+            ``ray``.
 
     Raises:
         ModelUnavailableError: it is not installed, or what is installed cannot be imported; the

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`calib_all dataset`: calibrate all episodes and cameras of a dataset, and write their table."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from collections import Counter
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from calib_all_ros.commands.dataset_options import DatasetOptions
+from calib_all_ros.commands.dataset_progress import JobBars
+from calib_all_ros.dataset.discovery import find_episodes
+from calib_all_ros.dataset.engine import Engine, SingleProcess
+from calib_all_ros.dataset.episodes import DatasetSelection
+from calib_all_ros.dataset.errors import DatasetError
+from calib_all_ros.dataset.journal import Journal
+from calib_all_ros.dataset.outcomes import FAILED, STATUSES, Row
+from calib_all_ros.dataset.page import write_page
+from calib_all_ros.dataset.plan import Plan
+from calib_all_ros.dataset.record import changes_since, refusal, remove_results, write_record
+from calib_all_ros.dataset.run import DatasetRun
+from calib_all_ros.dataset.table import write_tables
+from calib_all_ros.dataset.writing_back import one_lerobot_dataset, write_back
+from calib_all_ros.exit_codes import EXIT_INTERRUPTED, EXIT_OK, EXIT_REJECTED
+from calib_all_ros.input_files import MASK_SOURCES, InputSelection
+from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
+from calib_all_ros.results.run_log import RunLog
+from calib_all_ros.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+_SHOWN_FAILURES = 10
+
+
+@dataclass(frozen=True)
+class FinishedDataset:
+    """What came of a run.
+
+    Attributes:
+        rows: The table.
+        files: What was written beside the results of the episodes.
+        jobs_done: Jobs that this run has done.
+        jobs_known: Jobs that earlier runs had done.
+        notes: What else to say, one sentence each.
+    """
+
+    rows: tuple[Row, ...]
+    files: tuple[Path, ...]
+    jobs_done: int
+    jobs_known: int
+    notes: tuple[str, ...]
+
+
+def run_dataset(options: DatasetOptions, log: RunLog) -> int:
+    """Calibrate a dataset, write the table and print a summary.
+
+    Args:
+        options: What to do.
+        log: Goes with the results.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        CalibAllError: The source or the folder of results cannot be used.
+    """
+    plan = _plan(options)
+    refs = find_episodes(options.source, cameras=options.cameras, episodes=options.episodes)
+    if options.write_lerobot is not None:
+        # That there is nothing to write anew must not turn up after the work.
+        one_lerobot_dataset(refs)
+    changes = () if options.redo else changes_since(options.source, plan)
+    if changes and not options.keep:
+        raise refusal(plan, changes)
+    notes = tuple(f"results of before are kept, though {change}" for change in changes)
+    with ExitStack() as stack:
+        # What a library prints must not come between the lines of the answer.
+        stack.enter_context(redirect_stdout(sys.stderr))
+        bars = stack.enter_context(JobBars(quiet=options.quiet or options.json))
+        stack.enter_context(announce_compilation(lambda: bars.say(COMPILING)))
+        journal = stack.enter_context(Journal(plan.out))
+        if options.redo:
+            journal.forget()
+            remove_results(plan)
+        write_record(options.source, plan)
+        for note in notes:
+            logger.warning(note)
+            bars.say(note)
+        engine = _engine(options)
+        stack.callback(engine.close)
+        run = DatasetRun(plan, engine, journal, bars)
+        try:
+            rows = run(refs)
+        except KeyboardInterrupt:
+            print(
+                f"calib_all: interrupted; {run.done_now} jobs were done and are kept, the same "
+                "command goes on with the rest",
+                file=sys.stderr,
+            )
+            return EXIT_INTERRUPTED
+        files, missing = write_tables(plan.out, rows)
+        page = write_page(plan.out, str(options.source), rows)
+        written = (page, *files)
+        if options.write_lerobot is not None:
+            out = options.write_lerobot.expanduser().absolute()
+            written = (*written, write_back(refs, rows, plan.out, out))
+        log.copy_to(plan.out)
+    finished = FinishedDataset(rows, written, run.done_now, run.done_before, (*notes, *missing))
+    if options.json:
+        print(json.dumps(as_document(finished), allow_nan=False))
+    elif not options.quiet:
+        print(as_text(finished))
+    bad = {FAILED, "rejected"} if options.strict else {FAILED}
+    return EXIT_REJECTED if any(row.verdict in bad for row in rows) else EXIT_OK
+
+
+def as_text(finished: FinishedDataset) -> str:
+    """Return a summary of some lines."""
+    rows = finished.rows
+    counts = Counter(row.verdict for row in rows)
+    setups = {row.setup for row in rows if row.setup}
+    together = sum(1 for row in rows if row.setup)
+    lines = [
+        f"Episodes       {len(rows)}: "
+        + ", ".join(f"{counts[status]} {status}" for status in STATUSES),
+        f"Setups         {together} episodes in {len(setups)} camera setups, "
+        f"{len(rows) - together} alone",
+        f"Jobs           {finished.jobs_done} done, {finished.jobs_known} were done before",
+        f"CPU time       {sum(row.seconds for row in rows):.0f} s",
+    ]
+    failed = [row for row in rows if row.verdict == FAILED]
+    for number, row in enumerate(failed[:_SHOWN_FAILURES]):
+        label = "" if number else "Failed"
+        lines.append(f"{label:<14} {row.episode}: {row.reasons[0]}")
+    if len(failed) > _SHOWN_FAILURES:
+        lines.append(f"{'':<14} and {len(failed) - _SHOWN_FAILURES} more, see the table")
+    lines += [f"{'Notes' if not i else '':<14} {note}" for i, note in enumerate(finished.notes)]
+    lines += [f"{'Files' if not i else '':<14} {path}" for i, path in enumerate(finished.files)]
+    return "\n".join(lines)
+
+
+def as_document(finished: FinishedDataset) -> dict[str, object]:
+    """Return the summary for scripts."""
+    counts = Counter(row.verdict for row in finished.rows)
+    return {
+        "episodes": len(finished.rows),
+        "verdicts": {status: counts[status] for status in STATUSES},
+        "setups": sorted({row.setup for row in finished.rows if row.setup}),
+        "failed": {row.episode: row.reasons[0] for row in finished.rows if row.verdict == FAILED},
+        "jobs_done": finished.jobs_done,
+        "jobs_done_before": finished.jobs_known,
+        "notes": list(finished.notes),
+        "files": [str(path) for path in finished.files],
+    }
+
+
+def _plan(options: DatasetOptions) -> Plan:
+    common = InputSelection(
+        **{field.name: getattr(options, field.name) for field in fields(InputSelection)}
+    )
+    # Workers may run in other folders.
+    common = replace(
+        common,
+        urdf=_absolute(common.urdf),
+        camera=_absolute(common.camera),
+        mesh_paths=tuple(path.absolute() for path in common.mesh_paths),
+    )
+    intrinsics = tuple((name, path.absolute()) for name, path in options.intrinsics)
+    settings = Settings() if options.config is None else Settings.from_file(options.config)
+    if options.frames is not None:
+        settings = replace(settings, frames=replace(settings.frames, count=options.frames))
+    if options.seed is not None:
+        settings = replace(settings, seed=options.seed)
+    if options.masks in MASK_SOURCES:
+        settings = replace(settings, masks=replace(settings.masks, source=options.masks))
+        common = replace(common, masks="auto")
+    return Plan(
+        out=options.out.expanduser().absolute(),
+        selection=DatasetSelection(common, intrinsics),
+        settings=settings,
+        reports=options.reports,
+        joint_episodes=options.joint_episodes,
+        joint_frames=options.joint_frames,
+        tolerance_mm=options.tolerance_mm,
+        tolerance_deg=options.tolerance_deg,
+    )
+
+
+def _absolute(path: Path | None) -> Path | None:
+    return None if path is None else path.expanduser().absolute()
+
+
+def _engine(options: DatasetOptions) -> Engine:
+    on_ray = options.ray or options.address is not None
+    for name, given in (
+        ("--workers", options.workers),
+        ("--memory", options.memory_mb),
+        ("--time-limit", options.time_limit_s),
+    ):
+        if given and not on_ray:
+            raise DatasetError(f"{name} is for Ray: give --ray, too, or leave it out")
+    if options.workers and options.address is not None:
+        raise DatasetError("--workers is for this machine alone: a cluster says itself what it has")
+    if not on_ray:
+        return SingleProcess()
+    from calib_all_ros.dataset.ray_engine import RayEngine
+
+    return RayEngine(
+        options.address,
+        workers=options.workers,
+        memory_mb=options.memory_mb,
+        time_limit_s=options.time_limit_s,
+    )
