@@ -72,7 +72,7 @@ setup(
         "foundation": [
             "safetensors>=0.4",
             "torch>=2.4",
-            "transformers>=4.56",
+            "transformers>=5.0",
         ],
         # What nvdiffrast is compiled and run with; it is on no package index itself.
         "cuda": [

@@ -137,8 +137,10 @@ def drawn_by(device: str) -> Nvdiffrast:
 def hardware(device: str) -> str:
     """Return what the numbers of the GPU were measured with."""
     torch = require("torch", "cuda")
-    if device == "cpu" or not torch.cuda.is_available():
+    if device == "cpu":
         return f"No GPU; nvdiffrast is emulated, its times mean nothing. torch {torch.__version__}."
+    if not torch.cuda.is_available():
+        return f"No GPU. torch {torch.__version__}."
     versions = [f"torch {torch.__version__}", f"CUDA {torch.version.cuda}"]
     try:
         versions.append(f"nvdiffrast {getattr(require('nvdiffrast', 'cuda'), '__version__', '?')}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -201,6 +202,10 @@ class ModelSettings:
 
     checkpoints: str = ""
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
+        _require(known, "models.device", self.device, "auto, cpu, cuda or cuda:N")
 
 
 @dataclass(frozen=True)

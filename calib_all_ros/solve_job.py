@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.evidence.marking import SEARCHED_FRAME
 from calib_all_ros.input_files import InputFiles
@@ -138,7 +140,8 @@ def _write_mark_search(
     """Show where the mark was looked for, also where it was not surely found."""
     if not evidence.mark_votes:
         return
-    pixel = None if evidence.track is None else evidence.track.mark.pixel
+    places = [vote.match.best.pixel for vote in evidence.mark_votes if vote.agrees]
+    pixel = np.median(places, axis=0) if places else None
     said = [choice.why for choice in calibration.provenance.evidence if choice.part == "mark"]
     picture = draw_votes(
         recording.images[SEARCHED_FRAME], evidence.mark_votes, "; ".join(said), pixel

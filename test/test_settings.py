@@ -77,11 +77,26 @@ def test_names_and_types_are_checked(values: dict[Any, Any], named: str) -> None
         ("search", "finalists", 0),
         ("search", "attempts", 0),
         ("mark", "method", "guess"),
+        ("mark", "find", "perhaps"),
+        ("mark", "tracker", "kcf"),
+        ("masks", "source", "sam"),
+        ("masks", "prompt", " "),
+        ("masks", "box_threshold", 1.5),
+        ("models", "device", "gpu"),
+        ("refinement", "method", "sgd"),
+        ("adam", "steps", 0),
+        ("rendering", "backend", "opengl"),
     ],
 )
 def test_impossible_values_are_refused_by_name(section: str, name: str, value: Any) -> None:
-    with pytest.raises(SettingsError, match=rf"{section}\.{name} is {value}; it must be"):
+    with pytest.raises(SettingsError, match=rf"{section}\.{name} is '?{value}'?; it must be"):
         Settings.from_mapping({section: {name: value}})
+
+
+def test_lists_come_back_from_files_as_they_were() -> None:
+    settings = Settings.from_mapping({"masks": {"clicks": ["3,4", "5,6@7"]}})
+    assert settings.masks.clicks == ("3,4", "5,6@7")
+    assert Settings.from_mapping(settings.to_mapping()) == settings
 
 
 @pytest.mark.parametrize(

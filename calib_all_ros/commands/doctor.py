@@ -28,6 +28,7 @@ from calib_all_ros.errors import CalibAllError
 from calib_all_ros.models.checkpoints import (
     FOLDER_VARIABLE,
     FoundCheckpoint,
+    Unusable,
     checkpoint_folder,
     scan,
 )
@@ -38,6 +39,7 @@ from calib_all_ros.models.downloads import (
     how_to_get,
     recommended,
 )
+from calib_all_ros.models.errors import ModelError
 from calib_all_ros.models.integrity import size_remark, verify
 
 
@@ -66,7 +68,10 @@ def examine(given: Path | None = None, *, verified: bool = False) -> dict[str, A
     core = core_libraries(trials)
     works = all(library.problem is None for library in core)
     folder = checkpoint_folder(given)
-    found, unusable = scan(folder)
+    try:
+        found, unusable = scan(folder)
+    except ModelError as error:
+        found, unusable = {}, (Unusable(next(iter(MODELS)), folder, str(error)),)
     folders = _folders(folder) if works else {"checkpoints": str(folder)}
     references, problem = _reference_marks() if works else (None, None)
     here = Surroundings(trials, found, unusable, folder, references, problem)

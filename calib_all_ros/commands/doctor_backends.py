@@ -116,6 +116,8 @@ def _tracking_model(here: Surroundings) -> Backend:
     there = tuple(model for model in models if here.checkpoints.get(model))
     lack = _lack(here, ("torch", "cotracker.predictor"), there or models[:1])
     detail = ", ".join(_used(here, model) for model in there)
+    if there == models[1:]:
+        detail += ", by --tracker cotracker_online"
     return _backend("tracking", "CoTracker3", detail, lack)
 
 

@@ -47,6 +47,10 @@ _STREAMS = (
 )
 
 
+# Options of which several arguments, or their units, gave the fields other names.
+_OPTIONS = {"joint_topics": "joint-topic", "start_s": "start", "end_s": "end"}
+
+
 class MarkCommandError(CalibAllError):
     """Arguments of `calib_all mark` that do not go together, or a search that was not sure."""
 
@@ -135,7 +139,7 @@ def _is_picture(parsed: argparse.Namespace) -> bool:
         return False
     given = [name for name in ("frame", *_STREAMS) if getattr(parsed, name) is not None]
     if given:
-        option = given[0].removesuffix("_s").removesuffix("s").replace("_", "-")
+        option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
         raise MarkCommandError(
             f"--{option} goes with a recording, and {parsed.source} is a picture"
         )

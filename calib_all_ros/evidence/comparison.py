@@ -58,9 +58,9 @@ class Solution:
 def better(images: Solution, masks: Solution) -> tuple[Solution, str]:
     """Return the better solution, and why it is.
 
-    The better verdict counts, and among equal ones the smaller expected error. So masks that are
-    poor cannot make a result worse than it is without them. If both can be used but contradict
-    each other, the verdict says so.
+    The better verdict counts, and among equal ones the smaller expected error. If both can be used
+    but contradict each other, the images count and the verdict says so. So masks that are poor
+    cannot make a pose worse than it is without them.
 
     Args:
         images: The solution from the images alone.
@@ -72,14 +72,15 @@ def better(images: Solution, masks: Solution) -> tuple[Solution, str]:
     first, second = names if chosen is masks else names[::-1]
     why = f"{first} gave the better result ({chosen.in_words()}) than {second} ({other.in_words()})"
     contradiction = _contradiction(chosen, other)
-    if contradiction is not None:
-        findings = (*chosen.diagnosis.findings, contradiction)
-        chosen = replace(
-            chosen,
-            diagnosis=replace(chosen.diagnosis, findings=findings),
-            verdict=verdict_of(findings, chosen.observations.warnings),
-        )
-    return chosen, why
+    if contradiction is None:
+        return chosen, why
+    findings = (*images.diagnosis.findings, contradiction)
+    doubted = replace(
+        images,
+        diagnosis=replace(images.diagnosis, findings=findings),
+        verdict=verdict_of(findings, images.observations.warnings),
+    )
+    return doubted, f"the masks contradict the images ({images.in_words()}), which count then"
 
 
 def _contradiction(chosen: Solution, other: Solution) -> Finding | None:

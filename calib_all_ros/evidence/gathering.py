@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 from calib_all_ros.errors import CalibAllError
@@ -12,6 +13,7 @@ from calib_all_ros.evidence.comparison import Solution, better
 from calib_all_ros.evidence.marking import Marking, choose_mark
 from calib_all_ros.evidence.masking import with_model_masks
 from calib_all_ros.evidence.sources import EvidenceSources
+from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksError
 from calib_all_ros.models.errors import ModelError, ModelUnavailableError
 from calib_all_ros.models.failure import failures_of
 from calib_all_ros.quality.diagnosis import diagnose
@@ -21,12 +23,13 @@ from calib_all_ros.rendering.renderer import find_renderer
 from calib_all_ros.results.records import EvidenceChoice
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
-from calib_all_ros.solving.image_route import solve_from_images
+from calib_all_ros.solving.image_route import require_contour, solve_from_images
 from calib_all_ros.solving.mark_route import Mark, MarkOutcome, start_from_mark
 from calib_all_ros.solving.mask_route import solve_from_masks
 from calib_all_ros.solving.observations import Observations, prepare
 from calib_all_ros.solving.route import Start
-from calib_all_ros.tracking.track import TrackingError
+from calib_all_ros.tracking.lucas_kanade import LucasKanade
+from calib_all_ros.tracking.track import Tracker, TrackingError
 
 Progress = Callable[[str, float], None]
 logger = logging.getLogger(__name__)
@@ -73,11 +76,12 @@ def gather(
         CalibAllError: The input cannot be used, or a model that was asked for by name is not there.
     """
     on_progress("prepare", 0.0)
+    # That something is missing must not turn up after the work.
+    with failures_of("nvdiffrast"):
+        renderer = find_renderer(settings.rendering.backend, settings.models.device)
     if recording.masks is None:
-        # That a model is missing must not turn up after the work.
         _require_masks(recording, settings, sources)
     marking = choose_mark(recording, robot, mark, mark_link, settings, sources)
-    renderer = find_renderer(settings.rendering.backend)
     observations = prepare(recording, robot, settings.frames, renderer)
     logger.info(
         "using %d images for the pose: %s",
@@ -89,7 +93,9 @@ def gather(
 
     def solve(seen: Observations, *more: Start) -> Solution:
         wanted = settings if seen.masks is not None else _for_images(settings)
-        return _solve(seen, wanted, (*starts, *more), outcome, on_progress)
+        # That a mark which nobody gave is not where it was thought to be says nothing of the pose.
+        examined = outcome if marking.choice.used == "given" else None
+        return _solve(seen, wanted, (*starts, *more), examined, on_progress)
 
     solution = solve(observations)
     if recording.masks is not None:
@@ -106,6 +112,8 @@ def gather(
 def _require_masks(recording: Recording, settings: Settings, sources: EvidenceSources) -> None:
     """Check that masks can be made where they have to be."""
     descent = settings.refinement.method == "adam"
+    if descent and settings.masks.source == "images":
+        require_contour(settings)
     if settings.masks.source == "images" or not (
         descent or settings.masks.source == "grounded_sam2"
     ):
@@ -141,15 +149,39 @@ def _follow(
         return None, ()
     on_progress("mark", 0.0)
     tracker, why = sources.tracker()
+    given = marking.choice.used == "given"
+    outcome, failure = _followed(marking.mark, recording, observations, settings, tracker, given)
+    if (outcome is None or outcome.start is None) and settings.mark.tracker == "auto":
+        # A mark that a model loses is followed as it would be without the model.
+        second = LucasKanade()
+        if second.name != tracker.name:
+            lost = failure or ("" if outcome is None else outcome.summary)
+            tracker, why = second, f"{tracker.name} did not lead to a pose: {lost}"
+            outcome, failure = _followed(
+                marking.mark, recording, observations, settings, tracker, given
+            )
+    if outcome is None:
+        return None, (EvidenceChoice("track", "none", failure),)
+    return outcome, (EvidenceChoice("track", tracker.name, f"{why}; {outcome.summary}"),)
+
+
+def _followed(
+    mark: Mark,
+    recording: Recording,
+    observations: Observations,
+    settings: Settings,
+    tracker: Tracker,
+    given: bool,
+) -> tuple[MarkOutcome | None, str]:
+    """Return what following the mark led to, or why it could not be followed."""
     try:
         with failures_of(tracker.name):
-            outcome = start_from_mark(marking.mark, recording, observations, settings.mark, tracker)
+            return start_from_mark(mark, recording, observations, settings.mark, tracker), ""
     # Whoever gave the mark can give a better one; else the camera is searched for without.
     except (TrackingError, ModelError) as error:
-        if marking.choice.used == "given" and isinstance(error, TrackingError):
+        if given and isinstance(error, TrackingError):
             raise
-        return None, (EvidenceChoice("track", "none", str(error)),)
-    return outcome, (EvidenceChoice("track", tracker.name, f"{why}; {outcome.summary}"),)
+        return None, str(error)
 
 
 def _solve(
@@ -184,11 +216,13 @@ def _with_masks(
         masked, summary = with_model_masks(recording, images.observations, coarse, sources)
         start = Start(images.result.estimate.T_camera_base, "images")
         renderer = images.observations.renderer
-        masks = solve(prepare(masked, robot, settings.frames, renderer), start)
+        observations = prepare(masked, robot, settings.frames, renderer)
+        with failures_of("nvdiffrast") if settings.rendering.backend != "cpu" else nullcontext():
+            masks = solve(observations, start)
     # What a model makes of the images must not stop what works without it.
     except CalibAllError as error:
-        asked_for = settings.masks.source == "grounded_sam2"
-        if needed or (asked_for and isinstance(error, ModelUnavailableError)):
+        asked_for = settings.masks.source == "grounded_sam2" and isinstance(error, ModelError)
+        if needed or asked_for or _is_about_clicks(error, settings):
             raise
         return images, EvidenceChoice("masks", "images", f"Grounded SAM 2 was not used: {error}")
     if needed:
@@ -197,3 +231,9 @@ def _with_masks(
     chosen, why = better(images, masks)
     used = "grounded_sam2" if chosen.observations.masks is not None else "images"
     return chosen, EvidenceChoice("masks", used, f"{why}; {summary}")
+
+
+def _is_about_clicks(error: CalibAllError, settings: Settings) -> bool:
+    """Whether it is the user's own clicks that cannot be used."""
+    unsure = isinstance(error, UncertainMasksError)
+    return bool(settings.masks.clicks) and isinstance(error, SegmentationError) and not unsure

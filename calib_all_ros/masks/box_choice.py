@@ -9,6 +9,7 @@ Contradicting or weak evidence is an error with its reason, never a guess.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -107,11 +108,12 @@ def _named(detections: Detections, phrase: str | None) -> list[int]:
     """Return the boxes that fit a phrase, without repetitions, the highest score first."""
     if not len(detections):
         raise UncertainBoxError("the detector found nothing that fits its prompt")
-    wanted = set((phrase or "").lower().replace(".", " ").split())
+    wanted = _words(phrase or "")
     kept: list[int] = []
     for index in np.argsort(-detections.scores, kind="stable").tolist():
-        words = set(detections.phrases[index].lower().split())
-        if wanted and words and not wanted & words:
+        words = _words(detections.phrases[index])
+        # The detector knows pieces of words; where one scores too little, a part is left.
+        if wanted and words and not any(word in whole for word in words for whole in wanted):
             continue
         if all(box_iou(detections.boxes[index], detections.boxes[k]) < REPEATED_BOX for k in kept):
             kept.append(index)
@@ -119,6 +121,10 @@ def _named(detections: Detections, phrase: str | None) -> list[int]:
         found = ", ".join(sorted(set(detections.phrases)))
         raise UncertainBoxError(f"the detector found {found}, but no {phrase}")
     return kept
+
+
+def _words(text: str) -> set[str]:
+    return set(re.findall(r"[^\W_]+", text.lower()))
 
 
 def _by_silhouette(

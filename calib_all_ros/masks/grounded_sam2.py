@@ -41,6 +41,7 @@ from calib_all_ros.tracking.track import ImageSequence
 
 # Kept masks are taken if the new guess agrees with each as the one they were made with did.
 SAME_AGREEMENT = 0.05
+MOST_MISSING = 0.25
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,10 @@ def _same_guesses(found: SegmentedImages, guesses: NDArray[np.bool_] | None) -> 
     """Whether masks were judged by about the same poses; never exactly, for poses are rounded."""
     if guesses is None:
         return True
+    missing = sum(mask is None for mask in found.masks)
+    if missing > MOST_MISSING * len(found.masks):
+        # A better pose may tell the robot in images where a worse one did not.
+        return False
     return all(
         abs(mask_overlap(mask, guess) - agreement) <= SAME_AGREEMENT
         for mask, guess, agreement in zip(found.masks, guesses, found.agreement, strict=True)

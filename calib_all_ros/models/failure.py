@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.models.errors import ModelError
 
 
@@ -14,7 +15,8 @@ def failures_of(name: str) -> Iterator[None]:
     """Turn what a library raises while a model runs into an error of this package.
 
     Device memory that runs out, a device that fails and a checkpoint that does not fit its model
-    come as `RuntimeError` from torch.
+    come as `RuntimeError` from torch; another version of a library than the one this was written
+    for raises whatever it does. A model is optional, so its failure must not be that of the whole.
 
     Args:
         name: Of the model, as people call it.
@@ -24,6 +26,8 @@ def failures_of(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (RuntimeError, MemoryError, OSError) as error:
+    except CalibAllError:
+        raise
+    except Exception as error:
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ModelError(f"{name} failed: {reason}") from error

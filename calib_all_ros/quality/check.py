@@ -202,7 +202,7 @@ def find_reference(
     settings = settings or Settings()
     if on_progress:
         on_progress("prepare", 0.0)
-    renderer = find_renderer(settings.rendering.backend)
+    renderer = find_renderer(settings.rendering.backend, settings.models.device)
     observations = prepare(recording, robot, settings.frames, renderer)
     start = Start(T_start, "given")
     masked = observations.masks is not None

@@ -33,11 +33,12 @@ class Renderer(Protocol):
         """Return link ids and depth; arguments, shapes and errors as for `rasteriser.render`."""
 
 
-def find_renderer(backend: str) -> Renderer:
+def find_renderer(backend: str, device: str = "auto") -> Renderer:
     """Return what draws the robot.
 
     Args:
         backend: ``cpu`` or ``nvdiffrast``, which needs a CUDA GPU.
+        device: The GPU, ``cuda:1``; ``auto`` (and ``cpu``, where models run there) is the first.
 
     Raises:
         RenderingError: There is no such backend.
@@ -47,5 +48,5 @@ def find_renderer(backend: str) -> Renderer:
     if backend == "cpu":
         return render
     if backend == "nvdiffrast":
-        return Nvdiffrast()
+        return Nvdiffrast(device if device.startswith("cuda") else "cuda")
     raise RenderingError(f"'{backend}' draws no robots; there are: cpu, nvdiffrast")

@@ -90,7 +90,7 @@ def solve_from_images(
     Raises:
         SettingsError: The settings ask for the paper's descent, which needs masks.
     """
-    _require_contour(settings)
+    require_contour(settings)
     evidence = _evidence(observations, settings)
     parameters = refined_parameters(settings)
     best: _Refined | None = None
@@ -128,7 +128,7 @@ def refine_with_images(
     Raises:
         SettingsError: The settings ask for the paper's descent, which needs masks.
     """
-    _require_contour(settings)
+    require_contour(settings)
     evidence = _evidence(observations, settings)
     parameters = refined_parameters(settings)
     rough = Estimate(start.T_camera_base)
@@ -136,7 +136,12 @@ def refine_with_images(
     return _result(evidence, refined, StartAgreement(0, 0, 0.0), parameters)
 
 
-def _require_contour(settings: Settings) -> None:
+def require_contour(settings: Settings) -> None:
+    """Check that the settings do not ask for what needs masks.
+
+    Raises:
+        SettingsError: They do.
+    """
     if settings.refinement.method == "adam":
         raise SettingsError(
             "setting refinement.method is adam, which needs masks of the robot, and there are "

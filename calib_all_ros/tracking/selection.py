@@ -7,15 +7,14 @@ from pathlib import Path
 
 from calib_all_ros.models.checkpoints import find_checkpoint
 from calib_all_ros.models.device import choose_device
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.errors import ModelError
 from calib_all_ros.models.failure import failures_of
+from calib_all_ros.settings import TRACKERS
 from calib_all_ros.tracking.cotracker import CoTracker3
 from calib_all_ros.tracking.lucas_kanade import LucasKanade
 from calib_all_ros.tracking.track import Tracker, TrackingError
 
 _ASKED = "as asked for"
-
-TRACKERS = ("auto", "lucas_kanade", "cotracker", "cotracker_online")
 
 
 def make_tracker(name: str, checkpoints: Path, device: str) -> tuple[Tracker, str]:
@@ -29,8 +28,7 @@ def make_tracker(name: str, checkpoints: Path, device: str) -> tuple[Tracker, st
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        ModelUnavailableError: CoTracker3 was asked for by name and cannot run here.
-        ModelError: There is no such device, or it fails.
+        ModelError: CoTracker3 was asked for by name and cannot run here.
         TrackingError: There is no such tracker.
     """
     if name not in TRACKERS:
@@ -43,7 +41,8 @@ def make_tracker(name: str, checkpoints: Path, device: str) -> tuple[Tracker, st
         where = choose_device(device)
         with failures_of("CoTracker3"):
             tracker = CoTracker3(checkpoint, where)
-    except ModelUnavailableError as error:
+    # What works without models must not fail for a damaged one.
+    except ModelError as error:
         if name != "auto":
             raise
         return LucasKanade(), f"CoTracker3 cannot be used: {error}"

@@ -56,7 +56,7 @@ def test_two_poses_that_contradict_each_other_are_doubted() -> None:
     chosen, why = better(solution("accepted", 2.0), solution("accepted", 1.0, x_m=0.02))
     assert chosen.verdict.status == "warning" and chosen.verdict.causes == ("no_agreement",)
     assert "20 mm and 0.0 deg apart" in chosen.verdict.reasons[0]
-    assert "accepted, within 1.0 mm" in why
+    assert chosen.expected_mm == 2.0 and "accepted, within 2.0 mm" in why
     agreeing, _ = better(solution("accepted", 2.0), solution("accepted", 1.0, x_m=0.001))
     assert agreeing.verdict.status == "accepted"
 

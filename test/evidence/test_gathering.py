@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,17 @@ import pytest
 from numpy.typing import NDArray
 
 from calib_all_ros.calibration import calibrate
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.evidence import gathering
 from calib_all_ros.geometry import se3
-from calib_all_ros.masks.segmentation import UncertainMasksError
+from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksError
 from calib_all_ros.models.errors import ModelUnavailableError
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MaskSettings, Settings
 from calib_all_ros.solving.image_route import solve_from_images
+from calib_all_ros.solving.mark_route import Mark
 from calib_all_ros.solving.route import RouteResult
 
 QUICK = Settings.from_mapping(
@@ -102,6 +104,10 @@ def failing(number: int) -> NDArray[np.bool_]:
     raise RuntimeError("CUDA out of memory.\n Tried to allocate 2 GiB")
 
 
+def no_such_image(number: int) -> NDArray[np.bool_]:
+    raise SegmentationError("a click is in image 99, but the last image is 19")
+
+
 def unsure(number: int) -> NDArray[np.bool_]:
     raise UncertainMasksError("no box is sure enough")
 
@@ -165,6 +171,53 @@ def test_the_descent_starts_where_the_images_lead(
     calibration = calibrate(without_masks, demo_robot, settings=settings, sources=sources)
     assert choice(calibration, "masks")[0] == "grounded_sam2"
     assert error_m(calibration, truth) < 0.01
+
+
+@dataclass
+class FailingTracker:
+    """A model that breaks down at the first image."""
+
+    name: str = "Model"
+    most_images: int = 100
+    longest_step_s: float = 0.1
+
+    def __call__(self, images: Any, pixel: Any, start: int) -> Any:
+        raise TypeError("forward() got an unexpected argument")
+
+
+def test_a_mark_that_a_model_loses_is_followed_without_it(
+    without_masks: Recording, demo_robot: Robot, from_images: Calibration, scripted: Scripted
+) -> None:
+    sources, _ = scripted(None)
+    sources = replace(sources, tracker=lambda: (FailingTracker(), "it is installed"))
+    mark = Mark((150.0, 110.0), 0, "hand")
+    calibration = calibrate(without_masks, demo_robot, mark=mark, settings=QUICK, sources=sources)
+    used, why = choice(calibration, "track")
+    assert used == "Lucas-Kanade"
+    assert "Model did not lead to a pose: Model failed: forward() got an unexpected" in why
+    assert np.array_equal(calibration.T_camera_base, from_images.T_camera_base)
+
+
+@pytest.mark.parametrize(
+    ("masks", "masking", "error"),
+    [
+        (failing, {"source": "grounded_sam2"}, "Grounded SAM 2 failed: CUDA out of memory"),
+        (no_such_image, {"clicks": ("1,1@99",)}, "a click is in image 99"),
+    ],
+    ids=["asked_for_by_name", "clicks_that_cannot_be_used"],
+)
+def test_what_the_user_asked_for_and_cannot_be_had_is_an_error(
+    masks: Any,
+    masking: dict[str, Any],
+    error: str,
+    without_masks: Recording,
+    demo_robot: Robot,
+    scripted: Scripted,
+) -> None:
+    sources, _ = scripted(masks)
+    settings = replace(QUICK, masks=MaskSettings(**masking))
+    with pytest.raises(CalibAllError, match=error):
+        calibrate(without_masks, demo_robot, settings=settings, sources=sources)
 
 
 def test_recorded_masks_go_before_models(

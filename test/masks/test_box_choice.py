@@ -170,6 +170,13 @@ def test_what_the_prompt_names_besides_is_left_out() -> None:
         choose_boxes(found((ARM, 0.9, "person")), phrase="robotic arm")
 
 
+@pytest.mark.parametrize(
+    ("prompt", "phrase"), [("robot-arm", "robot - arm"), ("manipulator", "mani"), ("arms", "arm")]
+)
+def test_words_count_however_the_detector_cuts_them(prompt: str, phrase: str) -> None:
+    assert choose_boxes(found((ARM, 0.9, phrase)), phrase=prompt).parts == (0,)
+
+
 def test_nothing_found_says_so() -> None:
     with pytest.raises(UncertainBoxError, match="found nothing"):
         choose_boxes(found(), SILHOUETTE)

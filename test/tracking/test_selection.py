@@ -79,7 +79,7 @@ def test_misspelt_names_are_refused(tmp_path: Path, fake_cotracker: Any, checkpo
     with pytest.raises(TrackingError, match="no tracker 'kcf'; use auto, lucas_kanade, cotracker"):
         make_tracker("kcf", tmp_path, "auto")
     with pytest.raises(ModelError, match="'gpu' is no device"):
-        make_tracker("auto", tmp_path, "gpu")
+        make_tracker("cotracker", tmp_path, "gpu")
 
 
 def test_a_device_that_fails_is_said(
@@ -92,4 +92,6 @@ def test_a_device_that_fails_is_said(
 
     monkeypatch.setattr(torch.nn.Module, "to", fail)
     with pytest.raises(ModelError, match="CoTracker3 failed: CUDA out of memory"):
-        make_tracker("auto", tmp_path, "cpu")
+        make_tracker("cotracker", tmp_path, "cpu")
+    tracker, why = make_tracker("auto", tmp_path, "cpu")
+    assert tracker.name == "Lucas-Kanade" and "CUDA out of memory" in why
