@@ -26,7 +26,11 @@ from calib_all_ros.results.records import Covariance, Status, Verdict
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.frame_systems import estimated_columns
 from calib_all_ros.solving.image_route import EDGE_BIAS_SIGMA_PX, MIN_FRAMES_FOR_LAG
-from calib_all_ros.solving.joint_refinement import JointRefinement, refine_jointly
+from calib_all_ros.solving.joint_refinement import (
+    JointRefinement,
+    JointRefinementError,
+    refine_jointly,
+)
 from calib_all_ros.solving.joint_systems import CameraSystems
 from calib_all_ros.solving.route import refined_parameters
 
@@ -83,11 +87,12 @@ def refine_cameras(
         clocks: Names of cameras that share one clock, group by group; cameras that are in none
             have a clock of their own. None lets those share one whose lags agree.
 
-    Raises:
-        JointRefinementError: The measurements do not determine all parameters.
+    Returns:
+        The cameras; as they are by themselves, with a doubt, where the measurements do not
+        determine all parameters.
     """
     calibrations = {result.name: result.calibration for result in separate}
-    notes = []
+    notes: list[str] = []
     doubts = frame_doubts({result.name: result.calibration.camera.frame_id for result in separate})
     usable = [result for result in separate if _is_usable(result)]
     notes += [
@@ -100,11 +105,17 @@ def refine_cameras(
         return CameraSet(calibrations, None, (), _verdict(separate, doubts), tuple(notes))
     names = [result.name for result in usable]
     systems = [_systems(result.solution, settings) for result in usable]
-    refined = refine_jointly(systems, None if clocks is None else _clock_numbers(names, clocks))
-    contradicted = contradiction(names, refined)
-    if contradicted is not None:
-        doubts.append(contradicted)
-        refined = refine_jointly(systems, range(len(names)))
+    try:
+        refined = refine_jointly(systems, None if clocks is None else _clock_numbers(names, clocks))
+        contradicted = contradiction(names, refined)
+        if contradicted is not None:
+            doubts.append(contradicted)
+            refined = refine_jointly(systems, range(len(names)))
+    except JointRefinementError as error:
+        # What each camera gives by itself holds all the same.
+        logger.warning(error)
+        doubts.append(str(error))
+        return CameraSet(calibrations, None, (), _verdict(separate, doubts), tuple(notes))
     doubts += agreement_doubts(refined)
     record = _record(names, usable, refined)
     notes += joint_notes(record, refined)

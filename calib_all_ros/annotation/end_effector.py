@@ -66,10 +66,14 @@ def find_end_effector(
     for name in (*(() if link is None else (link,)), *(gripper_links or ())):
         kinematics.parent(name)
     carrier, how = _carrier(kinematics)
+    others = ""
     if link is None:
         frame = _tool_frame(robot, carrier)
         link = frame or carrier
         why = f"the end-effector is {link}, {'the tool frame of ' if frame else ''}{how}"
+        end = _end_of_another_arm(kinematics)
+        if end is not None:
+            others = f"; another arm ends with {end} and is left out: --eef-link names another"
     else:
         why = f"the end-effector is {link}, as named"
     hanging = _below(kinematics, link)
@@ -83,13 +87,13 @@ def find_end_effector(
         gripper = hanging
         why += "; the gripper is that link and what hangs on it"
     own = {*_touching(robot, link), *(gripper if link in gripper else ())}
-    return EndEffector(link, gripper, tuple(n for n in kinematics.link_names if n in own), why)
+    own_links = tuple(name for name in kinematics.link_names if name in own)
+    return EndEffector(link, gripper, own_links, why + others)
 
 
 def _carrier(kinematics: Kinematics) -> tuple[str, str]:
     """Return the link that carries the fingers, or ends the arm, and what it is."""
-    tip = max(kinematics.link_names, key=lambda name: len(kinematics.moving_joints(name)))
-    chain = kinematics.moving_joints(tip)
+    chain = kinematics.moving_joints(_tip(kinematics, kinematics.link_names))
     if not chain:
         raise AnnotationError("no joint moves any link of the robot: give the right description")
     # The fork that is nearest to the tip counts: a torso forks, too, but it carries more joints
@@ -112,6 +116,30 @@ def _carrier(kinematics: Kinematics) -> tuple[str, str]:
     last = [n for n in kinematics.link_names if _level(kinematics, n, chain) == level]
     first = next(n for n in last if kinematics.parent(n) not in last)
     return first, "the last part of the arm"
+
+
+def _tip(kinematics: Kinematics, links: Sequence[str]) -> str:
+    """Return the first of those links that most joints move."""
+    return max(links, key=lambda name: len(kinematics.moving_joints(name)))
+
+
+def _end_of_another_arm(kinematics: Kinematics) -> str | None:
+    """Return where another arm ends, None where there is but one.
+
+    It leaves the first one's chain below the middle, where no finger does, and has more than half
+    as many joints of its own; a head has fewer.
+    """
+    chain = kinematics.moving_joints(_tip(kinematics, kinematics.link_names))
+    beside = []
+    for name in kinematics.link_names:
+        joints = kinematics.moving_joints(name)
+        shared = 0
+        while shared < min(len(chain), len(joints)) and chain[shared] == joints[shared]:
+            shared += 1
+        branch, rest = len(joints) - shared, len(chain) - shared
+        if rest >= shared and 2 * branch > rest:
+            beside.append(name)
+    return _tip(kinematics, beside) if beside else None
 
 
 def _level(kinematics: Kinematics, link: str | None, chain: tuple[str, ...]) -> int | None:

@@ -17,6 +17,7 @@ from calib_all_ros.geometry import se3
 from calib_all_ros.lerobot.added_features import AddedFeature, FeatureSource, Values
 from calib_all_ros.lerobot.address import find_address
 from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
+from calib_all_ros.lerobot.kept_values import kept_values
 from calib_all_ros.lerobot.naming import annotation_key
 from calib_all_ros.lerobot.writing import write_features
 from calib_all_ros.recording.recording import FrameSubset
@@ -115,6 +116,7 @@ def frame_values(
 
 
 def annotation_source(
+    dataset: LerobotDataset,
     camera_key: str,
     features: Sequence[AddedFeature],
     annotated: Callable[[Episode], AnnotatedRecording | None],
@@ -122,16 +124,23 @@ def annotation_source(
     """Return what `lerobot.writing.write_features` takes: the features and how to come by values.
 
     Args:
+        dataset: The dataset.
         camera_key: Feature of the camera's images.
         features: Those of `annotation_features`.
-        annotated: Returns an episode with its calibration, None where it has none.
+        annotated: Returns an episode with its calibration; where it returns None, the episode
+            keeps the annotations that it has.
+
+    Raises:
+        LerobotError: The dataset has annotations of this camera that are described in another way.
     """
+    family = [annotation_key(camera_key, name) for name in QUANTITIES]
+    kept = kept_values(dataset, features, family)
     pictures = any(feature.is_image for feature in features)
 
     def values(episode: Episode) -> Values | None:
         recording = annotated(episode)
         if recording is None:
-            return None
+            return kept(episode)
         columns = {feature.key: feature.missing(episode.length) for feature in features}
         images = recording.recording.images
         rows = images.indices if isinstance(images, FrameSubset) else range(len(images))
@@ -153,7 +162,9 @@ def write_annotated_dataset(
 ) -> None:
     """Write a copy of a LeRobot dataset in which one episode and camera is annotated.
 
-    Frames of other episodes get placeholders, with ``annotated`` false.
+    Frames of other episodes keep the annotations that they have, so that episodes can be annotated
+    one after the other, each time into a new copy; without any they get placeholders, with
+    ``annotated`` false.
 
     Args:
         out: Folder of the new dataset.
@@ -163,7 +174,8 @@ def write_annotated_dataset(
 
     Raises:
         AnnotationError: The recording was not read from a LeRobot dataset.
-        LerobotError: The dataset cannot be written.
+        LerobotError: The dataset cannot be written, or has annotations of this camera that are
+            described in another way.
     """
     address = find_address(annotated.recording.source)
     if address is None or address.episode is None or address.camera is None:
@@ -179,7 +191,9 @@ def write_annotated_dataset(
         pictures=pictures,
         links=annotated.link_names,
     )
+    dataset = LerobotDataset.open(address.path)
     source = annotation_source(
+        dataset,
         address.camera,
         features,
         lambda episode: annotated if episode.index == address.episode else None,
@@ -189,4 +203,4 @@ def write_annotated_dataset(
         if on_progress is not None:
             on_progress("dataset", done / total)
 
-    write_features(LerobotDataset.open(address.path), out, [source], on_progress=report)
+    write_features(dataset, out, [source], on_progress=report)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -14,6 +16,7 @@ from calib_all_ros.annotation.frames import AnnotatedRecording
 from calib_all_ros.annotation.palette import Colour, link_colour
 from calib_all_ros.pictures.caption import with_caption
 from calib_all_ros.pictures.overlay import draw_outline
+from calib_all_ros.solving.motion import NS_PER_S
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float64]
@@ -33,11 +36,14 @@ _DIMMED = 0.35
 _DEPTH_MARGIN_M = 0.15
 _SUBPIXEL_BITS = 4
 _FARTHEST_PX = 1e5
+# All of a long recording's way hides the robot, and drawing it takes longer with every frame.
+_WAY_S = 5.0
+_SHORTEST_WAY = 30
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 class AnnotationPainter:
-    """Draws the frames of a recording one after the other, each with the way so far."""
+    """Draws the frames of a recording in their order, each with the way of the last seconds."""
 
     def __init__(self, annotated: AnnotatedRecording) -> None:
         """Find what all pictures share: their size, the range of depth, the legend."""
@@ -46,7 +52,7 @@ class AnnotationPainter:
         self._scale = min(1.0, _WIDEST_PX / camera.width)
         self._size = round(camera.width * self._scale), round(camera.height * self._scale)
         self._nearest_m, self._farthest_m = _depth_range(annotated)
-        self._way: list[tuple[Points, bool]] = []
+        self._way: deque[tuple[Points, bool]] = deque(maxlen=_way_length(annotated))
         self._legend = self._drawn_legend()
 
     def picture(self, image: Image, annotation: FrameAnnotation) -> Image:
@@ -54,7 +60,7 @@ class AnnotationPainter:
 
         Args:
             image: (H, W, 3) RGB.
-            annotation: What was found in it; its end-effector is added to the way so far.
+            annotation: What was found in it; its end-effector is added to the way.
         """
         eef = annotation.eef
         self._way.append((self._scale * (eef.pixel + 0.5) - 0.5, eef.visible))
@@ -73,7 +79,7 @@ class AnnotationPainter:
         return np.asarray(cv2.resize(image, self._size, interpolation=method))
 
     def _draw_way(self, image: Image) -> None:
-        for (start, shown), (end, shown_next) in zip(self._way, self._way[1:], strict=False):
+        for (start, shown), (end, shown_next) in pairwise(self._way):
             if _drawable(start) and _drawable(end):
                 colour = WAY if shown and shown_next else HIDDEN
                 ends = _fixed(start), _fixed(end)
@@ -145,6 +151,15 @@ def _depth_range(annotated: AnnotatedRecording) -> tuple[float, float]:
     away_m = (poses[:, drawn, :3, 3] @ T[:3, :3].T + T[:3, 3])[..., 2]
     nearest, farthest = float(away_m.min()), float(away_m.max())
     return max(0.05, nearest - _DEPTH_MARGIN_M), max(0.1, farthest + _DEPTH_MARGIN_M)
+
+
+def _way_length(annotated: AnnotatedRecording) -> int:
+    """Return how many frames the way lasts."""
+    stamps_ns = annotated.motion.stamps_ns[annotated.frames]
+    if len(stamps_ns) < 2:
+        return _SHORTEST_WAY
+    step_s = float(np.median(np.diff(stamps_ns))) / NS_PER_S
+    return max(_SHORTEST_WAY, round(_WAY_S / max(step_s, 1e-3)))
 
 
 def _tinted(image: Image, links: NDArray[np.int16]) -> Image:

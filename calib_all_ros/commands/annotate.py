@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,14 @@ from calib_all_ros import __version__
 from calib_all_ros.annotation.bag import write_annotated_bag
 from calib_all_ros.annotation.errors import AnnotationError
 from calib_all_ros.annotation.folder import PARTS, write_folder
-from calib_all_ros.annotation.frames import AnnotatedRecording, annotated_recording
+from calib_all_ros.annotation.frames import AnnotatedRecording
+from calib_all_ros.commands.annotate_dataset import annotate_dataset, is_whole_dataset
 from calib_all_ros.commands.annotate_options import AnnotateOptions
-from calib_all_ros.commands.calibrated_inputs import CalibratedInputs, load_calibrated
+from calib_all_ros.commands.calibrated_inputs import (
+    CalibratedInputs,
+    annotated_inputs,
+    load_calibrated,
+)
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.pictures.output_folder import whole_or_nothing
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
@@ -29,7 +35,7 @@ _GROUPS = {"depth": ("depth_png", "depth_npy")}
 
 
 def run_annotate(options: AnnotateOptions, log: RunLog) -> None:
-    """Annotate a recording and print what was written.
+    """Annotate a recording, or a whole LeRobot dataset, and print what was written.
 
     Args:
         options: What to do.
@@ -41,6 +47,9 @@ def run_annotate(options: AnnotateOptions, log: RunLog) -> None:
     if options.out is options.bag is options.lerobot is None:
         raise AnnotationError("nothing to write: give --out DIR, --bag OUT or --lerobot OUT")
     parts = _parts(options)
+    if is_whole_dataset(options):
+        _run_on_dataset(options, parts)
+        return
     if options.out is not None:
         _require_empty(options.out)
     quiet = options.quiet or options.json
@@ -54,7 +63,7 @@ def run_annotate(options: AnnotateOptions, log: RunLog) -> None:
         bars("read", 0.0)
         inputs = load_calibrated(options)
         bars("read", 1.0)
-        annotated = _annotated(options, inputs)
+        annotated = annotated_inputs(options, inputs)
         if folder is not None:
             write_folder(folder, annotated, parts, _provenance(inputs), bars)
         if options.bag is not None:
@@ -77,16 +86,23 @@ def run_annotate(options: AnnotateOptions, log: RunLog) -> None:
         print(_as_text(summary))
 
 
-def _annotated(options: AnnotateOptions, inputs: CalibratedInputs) -> AnnotatedRecording:
-    annotated = annotated_recording(
-        inputs.recording,
-        inputs.robot,
-        inputs.calibration,
-        eef_link=options.eef_link,
-        gripper_links=options.gripper_links,
-    )
-    annotated = replace(annotated, notes=(*inputs.notes, *annotated.notes))
-    return annotated.every(options.every)
+def _run_on_dataset(options: AnnotateOptions, parts: Sequence[str]) -> None:
+    with ExitStack() as stack:
+        bars = stack.enter_context(StageBars(quiet=options.quiet or options.json))
+        stack.enter_context(announce_compilation(lambda: bars.say(COMPILING)))
+        pictures = not _PICTURES.isdisjoint(parts)
+        dataset = annotate_dataset(options, bars, pictures=pictures)
+    if options.json:
+        summary = {"recording": str(options.recording), **asdict(dataset)}
+        print(json.dumps({**summary, "written": [str(options.lerobot)]}))
+    elif not options.quiet:
+        total = len(dataset.annotated) + len(dataset.left_out)
+        lines = [
+            f"episodes annotated {len(dataset.annotated)} of {total}",
+            f"written            {options.lerobot}",
+        ]
+        lines += [f"- {name} is not annotated: {why}" for name, why in dataset.left_out.items()]
+        print("\n".join(lines))
 
 
 def _parts(options: AnnotateOptions) -> tuple[str, ...]:

@@ -45,7 +45,8 @@ def add_annotate(commands: Commands) -> None:
         type=Path,
         metavar="OUT",
         help="new LeRobot dataset: the recorded one (DATASET#episode=N,camera=KEY) with the "
-        "annotations of this episode as features",
+        "annotations of this episode as features; or, where RECORDING is a whole dataset and the "
+        "calibration a folder of `calib_all dataset`, of every episode and camera with a result",
     )
     chosen = parser.add_argument_group("what is annotated")
     chosen.add_argument(

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from calib_all_ros.commands.annotate_options import CalibratedOptions
+from calib_all_ros.annotation.frames import AnnotatedRecording, annotated_recording
+from calib_all_ros.commands.annotate_options import AnnotateOptions, CalibratedOptions
 from calib_all_ros.commands.check import intrinsics_difference, load_for
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.recording.recording import Recording
@@ -68,6 +69,23 @@ def load_calibrated(options: CalibratedOptions) -> CalibratedInputs:
         source=given.source,
         notes=(*notes, *_differences(given.source, calibration, recording, robot)),
     )
+
+
+def annotated_inputs(options: AnnotateOptions, inputs: CalibratedInputs) -> AnnotatedRecording:
+    """Return what is annotated, with the notes of both.
+
+    Raises:
+        CalibAllError: They do not go together, or a link that is named is unknown.
+    """
+    annotated = annotated_recording(
+        inputs.recording,
+        inputs.robot,
+        inputs.calibration,
+        eef_link=options.eef_link,
+        gripper_links=options.gripper_links,
+    )
+    annotated = replace(annotated, notes=(*inputs.notes, *annotated.notes))
+    return annotated.every(options.every)
 
 
 def usable_calibration(options: CalibratedOptions) -> tuple[GivenExtrinsics, Calibration]:

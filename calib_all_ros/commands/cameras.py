@@ -29,7 +29,7 @@ from calib_all_ros.pictures.output_folder import RESULT_PICTURES, whole_or_nothi
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.cameras_file import CameraRecord, CamerasResult
-from calib_all_ros.results.records import Status
+from calib_all_ros.results.records import Status, Verdict
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.settings import Settings
 from calib_all_ros.solve_job import load_inputs, save_results
@@ -91,7 +91,8 @@ def run_cameras(options: CamerasOptions, log: RunLog) -> Status:
         The status of the verdict on all of them.
 
     Raises:
-        CalibAllError: The input cannot be used, or the results cannot be written.
+        CalibAllError: The input cannot be used, no camera can be calibrated, or the results cannot
+            be written.
     """
     settings = settings_of(options)
     inputs = camera_inputs(options)
@@ -111,15 +112,51 @@ def run_cameras(options: CamerasOptions, log: RunLog) -> Status:
                 _Camera(given, bars, f"{number}/{len(inputs)}")
                 for number, given in enumerate(inputs, start=1)
             ]
-            separate = [camera.calibrate(_with_masks(settings, camera.given)) for camera in cameras]
-            together = refine_cameras(separate, settings, clocks)
-            result = _write(folder, cameras, together)
+            solved, separate, failures = _calibrated(cameras, settings)
+            together = _with_failures(refine_cameras(separate, settings, clocks), failures)
+            result = _write(folder, solved, together)
         log.copy_to(folder)
     if options.json:
         print(as_json(result, options.out))
     elif not options.quiet:
         print(as_table(result, options.out))
     return result.verdict.status
+
+
+def _calibrated(
+    cameras: Sequence[_Camera], settings: Settings
+) -> tuple[list[_Camera], list[SeparateResult], list[CamerasError]]:
+    """Calibrate each camera by itself: those that could be, their results, and the errors.
+
+    Raises:
+        CamerasError: That of the first camera, where none can be calibrated.
+    """
+    solved: list[_Camera] = []
+    separate: list[SeparateResult] = []
+    failures: list[CamerasError] = []
+    for camera in cameras:
+        try:
+            separate.append(camera.calibrate(_with_masks(settings, camera.given)))
+            solved.append(camera)
+        except CamerasError as error:
+            # What the other cameras give is not lost with it.
+            logger.warning(error)
+            failures.append(error)
+    if not separate:
+        raise failures[0]
+    return solved, separate, failures
+
+
+def _with_failures(together: CameraSet, failures: Sequence[CamerasError]) -> CameraSet:
+    """Say which cameras have no result; without one they count as rejected."""
+    if not failures:
+        return together
+    sentences = tuple(str(error) for error in failures)
+    return replace(
+        together,
+        verdict=Verdict("rejected", (*sentences, *together.verdict.reasons)),
+        notes=(*together.notes, *(f"{sentence}; it has no folder" for sentence in sentences)),
+    )
 
 
 def _with_masks(settings: Settings, given: CameraInput) -> Settings:

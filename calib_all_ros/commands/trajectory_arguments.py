@@ -16,6 +16,7 @@ from calib_all_ros.commands.arguments import (
     OF_RECORDING,
     Commands,
     add_robot,
+    add_second_arm,
     add_streams,
     add_verbosity,
     names,
@@ -79,6 +80,7 @@ def add_trajectory(commands: Commands) -> None:
     robot = parser.add_argument_group("robot")
     add_robot(robot, OF_RECORDING)
     add_end_effector(robot)
+    add_second_arm(parser.add_argument_group("second arm with a description of its own"))
     add_streams(parser.add_argument_group("recording"))
     output = parser.add_argument_group("output")
     output.add_argument("--json", action="store_true", help="print the errors as one JSON object")

@@ -21,6 +21,7 @@ from calib_all_ros.recording.folder import read_bytes
 from calib_all_ros.recording.image_decoding import decode_compressed
 from calib_all_ros.robot.description import load_robot
 from calib_all_ros.robot.kinematics import Kinematics
+from calib_all_ros.second_arm import joined_description
 from calib_all_ros.solving.estimate import Estimate
 
 _IMAGES = (".png", ".jpg", ".jpeg")
@@ -107,14 +108,18 @@ def _scene_of_image(options: TrajectoryOptions) -> Scene:
             f"camera with {camera.width}x{camera.height}: give an image of this camera"
         )
     kinematics, link = None, None
-    if options.urdf is not None:
+    notes = ["a single image: there is no executed trajectory, and nothing is hidden"]
+    description = joined_description(options, None)
+    if description is not None:
         robot = load_robot(
-            options.urdf,
+            description,
             base_frame=options.base_frame or calibration.robot.base_frame,
             mesh_paths=options.mesh_paths,
         )
         kinematics = robot.kinematics
-        link = find_end_effector(robot, options.eef_link).link
+        end_effector = find_end_effector(robot, options.eef_link)
+        link = end_effector.link
+        notes.append(end_effector.why)
     return Scene(
         image=image,
         camera=Estimate(
@@ -127,7 +132,7 @@ def _scene_of_image(options: TrajectoryOptions) -> Scene:
         joint_offsets=calibration.joint_offsets or {},
         annotated=None,
         frame=0,
-        notes=("a single image: there is no executed trajectory, and nothing is hidden",),
+        notes=tuple(notes),
     )
 
 

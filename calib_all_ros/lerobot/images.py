@@ -123,9 +123,23 @@ class StoredImages:
             self._group = group, table.column(0)
         cell = self._group[1][row - int(self._starts[group])].as_py()
         where = f"{self._key} in row {row} of {self._path}"
-        content = cell.get("bytes") if isinstance(cell, dict) else cell
-        if not content and isinstance(cell, dict) and cell.get("path"):
-            content = read_bytes(self._root / cell["path"])
-        if not isinstance(content, bytes):
-            raise LerobotError(f"{where} holds no image: the dataset is not complete")
-        return decode_compressed(content, where)
+        return decode_compressed(image_file(cell, self._root, where), where)
+
+
+def image_file(cell: Any, root: Path, where: str) -> bytes:
+    """Return the image file that a cell of a data file holds or names.
+
+    Args:
+        cell: What the data file says.
+        root: Folder of the dataset.
+        where: Names the cell in messages.
+
+    Raises:
+        LerobotError: There is none.
+    """
+    content = cell.get("bytes") if isinstance(cell, dict) else cell
+    if not content and isinstance(cell, dict) and cell.get("path"):
+        content = read_bytes(root / cell["path"])
+    if not isinstance(content, bytes):
+        raise LerobotError(f"{where} holds no image: the dataset is not complete")
+    return content

@@ -87,7 +87,8 @@ def write_features(
 ) -> Path:
     """Write a dataset of the same version with more features.
 
-    Features of this package that are already there are replaced.
+    Features of this package that are already there are replaced; `kept_values.kept_values` hands
+    on what they were.
 
     Args:
         dataset: The original.

@@ -83,6 +83,14 @@ def test_torso_with_two_arms_is_no_hand() -> None:
     found = find_end_effector(robot_of(text, "torso l3 r3"))
     assert found.link in ("l3", "r3")
     assert found.gripper_links == (found.link,)
+    other = "r3" if found.link == "l3" else "l3"
+    assert f"another arm ends with {other} and is left out: --eef-link" in found.why
+    assert "another arm" not in find_end_effector(robot_of(text, "torso l3 r3"), "r3").why
+
+
+def test_head_and_fingers_are_no_other_arm() -> None:
+    text = "pan base>neck\n" + ARM + FINGERS
+    assert "another arm" not in find_end_effector(robot_of(text, "base l3 palm left right")).why
 
 
 def test_what_is_fixed_to_the_origin_does_not_hide_it() -> None:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -58,6 +59,23 @@ def test_encoder_is_chosen_by_what_is_installed(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert isinstance(open_video(tmp_path / "a.mp4", 10.0, 64, 48), OpencvVideo)
+
+
+def test_only_the_last_seconds_of_the_way_are_drawn(
+    annotated: AnnotatedRecording, annotations: list[FrameAnnotation]
+) -> None:
+    there = annotations[0]
+    begin = replace(there, eef=replace(there.eef, pixel=np.array([20.0, 20.0])))
+    painter, fresh = AnnotationPainter(annotated), AnnotationPainter(annotated)
+    grey = np.full((240, 320, 3), 100, np.uint8)
+    painter.picture(grey, begin)
+    expected = fresh.picture(grey, there)
+    assert (painter.picture(grey, there) != expected).any()
+    # At four images a second, thirty images are more than five seconds.
+    for _ in range(29):
+        last = painter.picture(grey, there)
+        expected = fresh.picture(grey, there)
+    np.testing.assert_array_equal(last, expected)
 
 
 def test_picture_shows_links_way_and_depth(

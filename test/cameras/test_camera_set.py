@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calib_all_ros import camera_set
 from calib_all_ros.calibration import calibrate_with_solution
 from calib_all_ros.camera_set import SeparateResult, refine_cameras
 from calib_all_ros.geometry import se3
 from calib_all_ros.quality.pose_difference import compatibility, pose_difference
 from calib_all_ros.results.records import Verdict
 from calib_all_ros.robot.description import Robot
+from calib_all_ros.solving.joint_refinement import JointRefinementError
 
 LAG_S = 0.03
 NAMES = ("left", "right")
@@ -145,3 +147,18 @@ def test_frames_of_one_name_are_told(apart: list[SeparateResult], two_views: Any
     together = refine_cameras([apart[0], alike], two_views.settings(joint_offsets=True))
     assert together.verdict.status == "warning"
     assert "call their frame 'camera_0_optical_frame' alike" in together.verdict.reasons[0]
+
+
+def test_cameras_that_cannot_be_refined_together_keep_their_results(
+    apart: list[SeparateResult], two_views: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise JointRefinementError("record more varied robot poses")
+
+    monkeypatch.setattr(camera_set, "refine_jointly", fail)
+    together = refine_cameras(apart, two_views.settings(joint_offsets=True))
+    assert together.joint is None and together.relative_poses == ()
+    assert together.verdict.status == "warning"
+    assert together.verdict.reasons[-1] == "record more varied robot poses"
+    for each in apart:
+        assert together.calibrations[each.name] is each.calibration

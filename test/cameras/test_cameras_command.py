@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from calib_all_ros.commands import cameras_inputs
+from calib_all_ros.calibration import calibrate_with_solution
+from calib_all_ros.commands import cameras, cameras_inputs
 from calib_all_ros.commands.arguments import Parser
 from calib_all_ros.commands.cameras import run_cameras
 from calib_all_ros.commands.cameras_arguments import add_cameras
@@ -20,7 +21,7 @@ from calib_all_ros.commands.cameras_inputs import CamerasError, camera_inputs, c
 from calib_all_ros.commands.cameras_options import CamerasOptions
 from calib_all_ros.dataset.episodes import EpisodeRef
 from calib_all_ros.geometry import se3
-from calib_all_ros.recording.recording import RecordingError
+from calib_all_ros.recording.recording import Recording, RecordingError
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.cameras_file import load_relative_poses
 from calib_all_ros.results.run_log import RunLog
@@ -187,3 +188,38 @@ def test_arguments_become_options() -> None:
     assert (parsed.image_topics, parsed.clocks) == (["/a", "/b"], ["one"])
     fields = CamerasOptions.__dataclass_fields__
     assert set(vars(parsed)) - set(fields) == {"command", "verbose"}
+
+
+def test_one_camera_that_fails_leaves_the_others(
+    bag: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def calibrate(recording: Recording, *arguments: Any, **settings: Any) -> Any:
+        if recording.camera.frame_id in failing:
+            raise RecordingError(f"nothing moves before {recording.camera.frame_id}")
+        return calibrate_with_solution(recording, *arguments, **settings)
+
+    monkeypatch.setattr(cameras, "calibrate_with_solution", calibrate)
+    options = CamerasOptions(
+        recording=bag,
+        out=tmp_path / "out",
+        image_topics=TOPICS,
+        camera_masks=("/left/mask", "/right/mask"),
+        config=config,
+        frames=8,
+        quiet=True,
+    )
+    failing = {"left_optical_frame"}
+    with RunLog(["cameras"]) as log:
+        assert run_cameras(options, log) == "rejected"
+    written = yaml.safe_load((tmp_path / "out" / "cameras.yaml").read_text())
+    assert list(written["cameras"]) == ["right"]
+    sentence = "camera left: nothing moves before left_optical_frame"
+    assert written["verdict"]["reasons"][0] == sentence
+    assert f"{sentence}; it has no folder" in written["notes"]
+    assert Calibration.load(tmp_path / "out" / "right").verdict.status == "accepted"
+    assert not (tmp_path / "out" / "left").exists()
+
+    failing.add("right_optical_frame")
+    with RunLog(["cameras"]) as log, pytest.raises(CamerasError, match=sentence):
+        run_cameras(replace(options, out=tmp_path / "none"), log)
+    assert not (tmp_path / "none").exists()

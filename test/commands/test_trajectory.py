@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -185,3 +186,25 @@ def test_bad_usage_is_told(
     for wrong in (["--frame", "-1"], ["--rate", "0"], ["--steps", "0"]):
         with pytest.raises(UsageError):
             options_of([str(simulated_folder), *map(str, common), *wrong])
+
+
+def test_two_arms(
+    simulated_folder: Path, calibration: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = next((simulated_folder / "frames").glob("*.jpg"))
+    joints = tmp_path / "joints.csv"
+    names = [f"{arm}joint_{i}" for arm in ("", "b_") for i in range(1, 8)]
+    joints.write_text(",".join(names) + "\n" + ",".join("0" for _ in names) + "\n")
+    found = []
+    for link in ((), ("--eef-link", "b_hand")):
+        trajectory(
+            image, "--calibration", calibration, "--table", joints, "--out", tmp_path / "out",
+            "--urdf", demo_urdf_path(), "--second-urdf", demo_urdf_path(), "--second-prefix", "b_",
+            "--second-base", "0,1,0,0,0,0", *link,
+        )  # fmt: skip
+        told = "another arm ends with b_" in capsys.readouterr().out
+        assert told == (not link)
+        with (tmp_path / "out" / "points.csv").open() as file:
+            (row,) = csv.DictReader(file)
+        found.append([float(row[name]) for name in ("x_m", "y_m", "z_m")])
+    np.testing.assert_allclose(np.array(found[1]) - np.array(found[0]), [0.0, 1.0, 0.0], atol=1e-6)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,10 @@ from calib_all_ros.annotation.lerobot_features import (
 from calib_all_ros.commands.annotate import run_annotate
 from calib_all_ros.commands.annotate_options import AnnotateOptions
 from calib_all_ros.geometry import se3
-from calib_all_ros.lerobot.dataset import LerobotDataset
+from calib_all_ros.lerobot.dataset import V30, LerobotDataset
 from calib_all_ros.lerobot.episodes import load_episode
+from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.results.records import Verdict
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.robot.demo import demo_urdf_path
 from calib_all_ros.robot.description import load_robot
@@ -33,19 +36,24 @@ from calib_all_ros.robot.description import load_robot
 WHY = "pip install '.[datasets]'"
 
 
-@pytest.fixture(scope="module")
-def annotated(dataset_v30: Path, truth: Any, calibrated: Any) -> AnnotatedRecording:
-    """Episode 1 as the camera `top` saw it."""
+def annotated_episode(path: Path, episode: int, truth: Any, calibrated: Any) -> AnnotatedRecording:
+    """An episode as the camera `top` saw it."""
     robot = load_robot(demo_urdf_path())
     recording = load_episode(
-        LerobotDataset.open(dataset_v30),
-        1,
+        LerobotDataset.open(path),
+        episode,
         truth.top,
         joint_names=(*(f"joint_{n}" for n in range(1, 8)), "_"),
         camera_model=truth.camera,
         urdf=demo_urdf_path(),
     )
     return annotated_recording(recording, robot, calibrated)
+
+
+@pytest.fixture(scope="module")
+def annotated(dataset_v30: Path, truth: Any, calibrated: Any) -> AnnotatedRecording:
+    """Episode 1."""
+    return annotated_episode(dataset_v30, 1, truth, calibrated)
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +113,84 @@ def test_other_episodes_get_placeholders(written: Path) -> None:
     for row in rows_of(written, 0):
         assert not row["annotation.top.annotated"]
         assert not decoded(row["annotation.top.depth"]).any()
+
+
+def test_episodes_are_annotated_one_after_the_other(
+    dataset_path: Path, truth: Any, calibrated: Any, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    write_annotated_dataset(first, annotated_episode(dataset_path, 0, truth, calibrated))
+    write_annotated_dataset(second, annotated_episode(first, 2, truth, calibrated))
+    assert rows_of(second, 0) == rows_of(first, 0)
+    assert rows_of(second, 1) == rows_of(first, 1)
+    done = [[row["annotation.top.annotated"] for row in rows_of(second, n)] for n in range(3)]
+    assert all(done[0]) and not any(done[1]) and all(done[2])
+    assert decoded(rows_of(second, 0)[0]["annotation.top.depth"]).any()
+    if LerobotDataset.open(second).version == V30:
+        stats = json.loads((second / "meta/stats.json").read_text())
+        share = (len(done[0]) + len(done[2])) / sum(map(len, done))
+        assert stats["annotation.top.annotated"]["mean"] == pytest.approx([share])
+
+
+def test_annotations_that_would_not_mean_the_same_are_told(
+    written: Path, truth: Any, calibrated: Any, tmp_path: Path
+) -> None:
+    again = annotated_episode(written, 0, truth, calibrated)
+    with pytest.raises(
+        LerobotError, match=r"would differ in annotation\.top\.depth: write the same"
+    ):
+        write_annotated_dataset(tmp_path / "out", again, pictures=False)
+    renamed = replace(again.surface, link_names=tuple(f"{n}_" for n in again.surface.link_names))
+    with pytest.raises(LerobotError, match=r"would differ in annotation\.top\.link_masks"):
+        write_annotated_dataset(tmp_path / "out", replace(again, surface=renamed))
+    assert not (tmp_path / "out").exists()
+
+
+def test_command_annotates_a_whole_dataset(
+    dataset_path: Path,
+    truth: Any,
+    calibrated: Any,
+    camera_json: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    results = tmp_path / "results" / "episodes"
+    rejected = replace(calibrated, verdict=Verdict("rejected", ("no",)))
+    for name, calibration in (
+        (f"episode_000000/{truth.top}", calibrated),
+        (f"episode_000001/{truth.top}", rejected),
+        (f"episode_000002/{truth.side}", calibrated),
+    ):
+        (results / name).mkdir(parents=True)
+        calibration.save(results / name)
+    options = AnnotateOptions(
+        recording=dataset_path,
+        calibration=str(tmp_path / "results"),
+        urdf=demo_urdf_path(),
+        camera=camera_json,
+        joint_names=(*(f"joint_{n}" for n in range(1, 8)), "_"),
+        lerobot=tmp_path / "out",
+        json=True,
+    )
+    with RunLog(["annotate"]) as log:
+        run_annotate(options, log)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["annotated"] == [f"episode_000000/{truth.top}", f"episode_000002/{truth.side}"]
+    assert "was rejected" in printed["left_out"][f"episode_000001/{truth.top}"]
+    assert "there is no" in printed["left_out"][f"episode_000002/{truth.top}"]
+    for index in range(3):
+        rows = rows_of(tmp_path / "out", index)
+        assert {row["annotation.top.annotated"] for row in rows} == {index == 0}
+        assert {row["annotation.side.annotated"] for row in rows} == {index == 2}
+    assert decoded(rows_of(tmp_path / "out", 0)[0]["annotation.top.link_masks"]).any()
+
+    with RunLog(["annotate"]) as log, pytest.raises(AnnotationError, match="only --lerobot OUT"):
+        run_annotate(replace(options, out=tmp_path / "folder"), log)
+    shutil.rmtree(results / "episode_000000")
+    one = Path(f"{dataset_path}#camera={truth.top}")
+    with RunLog(["annotate"]) as log, pytest.raises(AnnotationError, match="no episode can be"):
+        run_annotate(replace(options, recording=one, lerobot=tmp_path / "none"), log)
+    assert not (tmp_path / "none").exists()
 
 
 def test_annotated_dataset_is_read_as_before(written: Path, dataset_v30: Path) -> None:
