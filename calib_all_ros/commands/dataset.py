@@ -11,6 +11,7 @@ from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from calib_all_ros.commands.dataset_interruption import terminated_as_interrupted
 from calib_all_ros.commands.dataset_options import DatasetOptions
 from calib_all_ros.commands.dataset_progress import JobBars
 from calib_all_ros.dataset.discovery import find_episodes
@@ -24,7 +25,8 @@ from calib_all_ros.dataset.plan import Plan
 from calib_all_ros.dataset.record import changes_since, refusal, remove_results, write_record
 from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.dataset.table import write_tables
-from calib_all_ros.dataset.writing_back import one_lerobot_dataset, write_back
+from calib_all_ros.dataset.writing_back import check_target, is_written, write_back
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.exit_codes import EXIT_INTERRUPTED, EXIT_OK, EXIT_REJECTED
 from calib_all_ros.input_files import MASK_SOURCES, InputSelection
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
@@ -66,35 +68,44 @@ def run_dataset(options: DatasetOptions, log: RunLog) -> int:
         The exit code.
 
     Raises:
-        CalibAllError: The source or the folder of results cannot be used.
+        CalibAllError: The source or the folder of results cannot be used, or the dataset cannot be
+            written anew; the summary is printed then.
     """
     plan = _plan(options)
     refs = find_episodes(options.source, cameras=options.cameras, episodes=options.episodes)
-    if options.write_lerobot is not None:
-        # That there is nothing to write anew must not turn up after the work.
-        one_lerobot_dataset(refs)
-    changes = () if options.redo else changes_since(options.source, plan)
+    anew = _absolute(options.write_lerobot)
+    if anew is not None:
+        # That it cannot be written must not turn up after the work.
+        check_target(refs, plan.out, anew)
+    changes = changes_since(options.source, plan)
+    if options.redo:
+        changes = ()
     if changes and not options.keep:
         raise refusal(plan, changes)
     notes = tuple(f"results of before are kept, though {change}" for change in changes)
+    not_written: CalibAllError | None = None
     with ExitStack() as stack:
         # What a library prints must not come between the lines of the answer.
         stack.enter_context(redirect_stdout(sys.stderr))
         bars = stack.enter_context(JobBars(quiet=options.quiet or options.json))
         stack.enter_context(announce_compilation(lambda: bars.say(COMPILING)))
         journal = stack.enter_context(Journal(plan.out))
+        # A cluster that cannot be joined must not cost what there is.
+        engine = _engine(options)
+        stack.callback(engine.close)
         if options.redo:
             journal.forget()
             remove_results(plan)
+        elif options.retry:
+            journal.retry()
         write_record(options.source, plan)
         for note in notes:
             logger.warning(note)
             bars.say(note)
-        engine = _engine(options)
-        stack.callback(engine.close)
         run = DatasetRun(plan, engine, journal, bars)
         try:
-            rows = run(refs)
+            with terminated_as_interrupted():
+                rows = run(refs)
         except KeyboardInterrupt:
             print(
                 f"calib_all: interrupted; {run.done_now} jobs were done and are kept, the same "
@@ -104,16 +115,22 @@ def run_dataset(options: DatasetOptions, log: RunLog) -> int:
             return EXIT_INTERRUPTED
         files, missing = write_tables(plan.out, rows)
         page = write_page(plan.out, str(options.source), rows)
-        written = (page, *files)
-        if options.write_lerobot is not None:
-            out = options.write_lerobot.expanduser().absolute()
-            written = (*written, write_back(refs, rows, plan.out, out))
+        notes, written = (*notes, *missing), (page, *files)
+        try:
+            if anew is not None and is_written(rows, plan.out, anew):
+                notes = (*notes, f"{anew} has these results already and stays as it is")
+            elif anew is not None:
+                written = (*written, write_back(refs, rows, plan.out, anew))
+        except CalibAllError as error:
+            not_written = error
         log.copy_to(plan.out)
-    finished = FinishedDataset(rows, written, run.done_now, run.done_before, (*notes, *missing))
+    finished = FinishedDataset(rows, written, run.done_now, run.done_before, notes)
     if options.json:
         print(json.dumps(as_document(finished), allow_nan=False))
     elif not options.quiet:
         print(as_text(finished))
+    if not_written is not None:
+        raise not_written
     bad = {FAILED, "rejected"} if options.strict else {FAILED}
     return EXIT_REJECTED if any(row.verdict in bad for row in rows) else EXIT_OK
 

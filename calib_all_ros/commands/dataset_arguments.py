@@ -74,6 +74,11 @@ def add_dataset(commands: Commands) -> None:
         help="go on with other settings than before; what is done stays as it is",
     )
     output.add_argument(
+        "--retry",
+        action="store_true",
+        help="begin jobs again that were given up because they ended the whole process",
+    )
+    output.add_argument(
         "--strict", action="store_true", help="exit with 3 also if episodes were rejected"
     )
     output.add_argument("--json", action="store_true", help="print a summary as one JSON object")

@@ -27,6 +27,7 @@ class DatasetOptions(InputSelection):
         reports: Which solves write pictures and a page.
         write_lerobot: New LeRobot dataset with the results as features; None writes none.
         redo: Do again what is done.
+        retry: Begin jobs again that ended the process too often.
         keep: Keep what was done with other settings.
         strict: Exit with 3 for rejected episodes, too.
         ray: Run on Ray.
@@ -53,6 +54,7 @@ class DatasetOptions(InputSelection):
     reports: Literal["all", "none"] = "all"
     write_lerobot: Path | None = None
     redo: bool = False
+    retry: bool = False
     keep: bool = False
     strict: bool = False
     ray: bool = False

@@ -47,7 +47,7 @@ def find_episodes(
 
     Raises:
         DatasetError: There is nothing to calibrate.
-        RecordingError: A LeRobot dataset is not complete.
+        RecordingError: The source is a LeRobot dataset that is not complete.
     """
     # Other processes may run in other folders.
     path = Path(source).expanduser().absolute()
@@ -119,13 +119,20 @@ def _cameras_of(bag: Bag) -> list[str]:
 
 
 def _of_lerobot(address: LerobotAddress, prefix: str) -> Iterator[EpisodeRef]:
-    dataset = LerobotDataset.open(address.path)
+    kind: Kind = "lerobot"
     reading = tuple(
         (name, str(value)) for name in _READING if (value := getattr(address, name)) is not None
     )
+    try:
+        dataset = LerobotDataset.open(address.path)
+    except CalibAllError:
+        if not prefix:
+            raise
+        # Of several, the others are done; loading it says what is wrong, in its row of the table.
+        yield EpisodeRef(prefix.rstrip("/"), kind, address.path, reading=reading)
+        return
     episodes = dataset.episode_indices if address.episode is None else (address.episode,)
     cameras = dataset.cameras if address.camera is None else (address.camera,)
-    kind: Kind = "lerobot"
     for episode in episodes:
         for camera in cameras:
             name = _joined(f"{prefix}episode_{episode:06d}", camera)

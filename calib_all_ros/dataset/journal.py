@@ -113,6 +113,11 @@ class Journal:
         self._begun.pop(identity, None)
         self._write({"interrupted": identity})
 
+    def retry(self) -> None:
+        """Let jobs be begun again that ended the process too often."""
+        for identity in list(self._begun):
+            self.interrupt(identity)
+
     def finish(self, identity: str, place: str, outcome: Outcome | Failure) -> None:
         """Note what came of a job; one that failed is begun again by the next run.
 

@@ -78,9 +78,8 @@ def examine(
     Raises:
         CalibAllError: The episode cannot be used.
     """
-    observations = prepare(
-        recording, robot, settings.frames, find_renderer(settings.rendering.backend)
-    )
+    renderer = find_renderer(settings.rendering.backend, settings.models.device)
+    observations = prepare(recording, robot, settings.frames, renderer)
     refine = refine_with_images if observations.masks is None else refine_from_masks
     result = refine(observations, settings, Start(calibration.T_camera_base, "given"))
     diagnosis = diagnose(observations, result, settings)

@@ -9,6 +9,7 @@ taken as they come, so that a slow job holds nobody up. Ray has no speculative e
 from __future__ import annotations
 
 import os
+import socket
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -20,6 +21,7 @@ from calib_all_ros.models.libraries import require
 # Numeric libraries that use all cores in every worker slow each other down.
 _THREADS = dict.fromkeys(("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 _MB = 2**20
+_ANSWER_S = 5.0
 
 
 class RayEngine:
@@ -46,7 +48,8 @@ class RayEngine:
             retries: How often a job is started again whose worker was lost.
 
         Raises:
-            DatasetError: This machine has less memory than one job is to be given.
+            DatasetError: There is no cluster, or this machine has less memory than one job is to
+                be given.
             ModelUnavailableError: Ray is not installed.
         """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
@@ -54,13 +57,27 @@ class RayEngine:
         os.environ.setdefault("RAY_task_oom_retries", str(retries))
         self._ray: Any = require("ray", "ray")
         self._time_limit_s = time_limit_s
+        self._memory = memory_mb * _MB
         # A second job per core waits for the first to end, unless its waiting would count.
-        self._per_core = 1 if time_limit_s else 2
+        self._jobs_ahead = 1 if time_limit_s else 2
         # Without an address Ray would join whatever cluster it finds on this machine.
         own = {"address": "local", "num_cpus": workers, "include_dashboard": False}
         where = own if address is None else {"address": address}
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
-        self._ray.init(runtime_env={"env_vars": _THREADS}, **where, **quiet)
+        try:
+            if address is not None:
+                _probe(address)
+            self._ray.init(runtime_env={"env_vars": _THREADS}, **where, **quiet)
+        except (OSError, RuntimeError, ValueError) as error:
+            reason = " ".join(str(error).split())[:300]
+            if address is None:
+                raise DatasetError(
+                    f"Ray does not start here ({reason}): leave out --ray"
+                ) from error
+            raise DatasetError(
+                f"there is no Ray cluster at {address} that can be joined ({reason}): start it "
+                "with `ray start --head`, or use --ray"
+            ) from error
         most_mb = self._ray.cluster_resources().get("memory", 0.0) / _MB
         if address is None and memory_mb > most_mb:
             self.close()
@@ -69,7 +86,7 @@ class RayEngine:
                 "has for jobs: give less"
             )
         options: dict[str, Any] = {"num_cpus": 1, "max_retries": retries, "max_calls": 50}
-        memory = {"memory": memory_mb * _MB} if memory_mb else {}
+        memory = {"memory": self._memory} if memory_mb else {}
         self._task = self._ray.remote(**options, **memory)(attempt)
 
     def map_unordered(self, jobs: Iterable[Work[Result]]) -> Iterator[tuple[int, Result | Failure]]:
@@ -77,8 +94,7 @@ class RayEngine:
         waiting = list(enumerate(jobs))[::-1]
         running: dict[Any, tuple[int, float]] = {}
         while waiting or running:
-            cores = max(1, int(self._ray.cluster_resources().get("CPU", 1)))
-            while waiting and len(running) < self._per_core * cores:
+            while waiting and len(running) < self._jobs_ahead * self._slots():
                 number, job = waiting.pop()
                 running[self._task.remote(job)] = number, time.monotonic()
             done, _ = self._ray.wait(list(running), num_returns=1, timeout=1.0)
@@ -92,12 +108,21 @@ class RayEngine:
         """Leave the cluster; what was started here ends."""
         self._ray.shutdown()
 
+    def _slots(self) -> int:
+        """Return how many jobs there is room for at a time."""
+        resources = self._ray.cluster_resources()
+        slots = resources.get("CPU", 1.0)
+        if self._memory:
+            slots = min(slots, resources.get("memory", 0.0) // self._memory)
+        return max(1, int(slots))
+
     def _outcome(self, task: Any) -> Any:
         errors = self._ray.exceptions
         try:
             return self._ray.get(task)
         except errors.TaskCancelledError:
-            return Failure(f"it took more than {self._time_limit_s:g} s: raise --time-limit")
+            late = f"it was not finished {self._time_limit_s:g} s after it was handed to Ray"
+            return Failure(f"{late}: raise --time-limit")
         except errors.OutOfMemoryError:
             advice = "give each job more (--memory), or use fewer --workers"
             return Failure(f"memory ran out again and again: {advice}")
@@ -105,3 +130,10 @@ class RayEngine:
             reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
             advice = "run `calib_all calibrate` on it to see why"
             return Failure(f"its worker was lost again and again ({reason}): {advice}")
+
+
+def _probe(address: str) -> None:
+    """Raise OSError where nobody listens at HOST:PORT: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_ANSWER_S).close()

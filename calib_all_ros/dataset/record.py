@@ -12,6 +12,7 @@ import yaml
 
 from calib_all_ros import __version__
 from calib_all_ros.dataset.errors import DatasetError
+from calib_all_ros.dataset.journal import FILE_NAME as JOURNAL_NAME
 from calib_all_ros.dataset.plan import EPISODES, SETUPS, SURVEYS, Plan
 from calib_all_ros.results import yaml_text
 from calib_all_ros.results.atomic_file import write_atomically
@@ -24,14 +25,17 @@ def changes_since(source: Path | str, plan: Plan) -> tuple[str, ...]:
     """Return what differs from the run that made the folder of results, one sentence each.
 
     Raises:
-        DatasetError: The folder holds something else.
+        DatasetError: The folder holds something else, or a file that is named cannot be read.
     """
-    path = plan.out / FILE_NAME
-    if path.is_file():
-        return _changes(_read(path), _document(source, plan))
-    if plan.out.exists() and (not plan.out.is_dir() or any(plan.out.iterdir())):
+    path, now = plan.out / FILE_NAME, _document(source, plan)
+    before = _read(path) if path.is_file() else {}
+    # Other programs call their files dataset.yaml, too.
+    if "package_version" in before:
+        return _changes(before, now)
+    if not _unused(plan.out):
         raise DatasetError(
-            f"{plan.out} exists but has no {FILE_NAME}: choose an empty or a new folder for --out"
+            f"{plan.out} exists but has no {FILE_NAME} of a run before: choose an empty or a new "
+            "folder for --out"
         )
     return ()
 
@@ -55,9 +59,16 @@ def write_record(source: Path | str, plan: Plan) -> None:
 
 
 def remove_results(plan: Plan) -> None:
-    """Remove what earlier runs have made."""
+    """Remove what earlier runs have made; `changes_since` says whether the folder is theirs."""
     for name in (EPISODES, SETUPS, SURVEYS):
         shutil.rmtree(plan.out / name, ignore_errors=True)
+
+
+def _unused(folder: Path) -> bool:
+    """Return whether a folder is missing, or empty but for a journal without entries."""
+    if not folder.is_dir():
+        return not folder.exists()
+    return all(path.name == JOURNAL_NAME and not path.stat().st_size for path in folder.iterdir())
 
 
 def _document(source: Path | str, plan: Plan) -> dict[str, Any]:
@@ -95,7 +106,7 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         document = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise DatasetError(f"cannot read {path} ({error}): give --redo to begin anew") from error
+        raise DatasetError(f"cannot read {path} ({error}): choose another --out") from error
     return document if isinstance(document, dict) else {}
 
 

@@ -195,7 +195,7 @@ class DatasetRun:
         if self.journal.crashes(job.identity):
             return Failure(
                 f"it ended the whole process {MOST_ATTEMPTS} times and is not begun again: run "
-                "`calib_all calibrate` on it to see why, then give --redo"
+                "`calib_all calibrate` on it to see why, then give --retry"
             )
         name = BACKGROUND_NAME if isinstance(job, SurveyJob) else RESULT_NAME
         if not (job.folder / name).is_file():

@@ -27,7 +27,7 @@ class CameraSetup:
     """Episodes of one camera in one place.
 
     Attributes:
-        identity: Hash of the episodes and their content.
+        identity: Hash of the episodes, their content, camera and robot.
         members: The episodes, in the order of recording.
     """
 
@@ -43,9 +43,10 @@ class CameraSetup:
 def make_setup(
     members: Iterable[EpisodeRef], surveyed: Mapping[EpisodeRef, Surveyed]
 ) -> CameraSetup:
-    """Return a setup of these episodes; the same episodes give the same identity."""
+    """Return a setup of these episodes; the same episodes, read alike, give the same identity."""
     ordered = in_order(members, surveyed)
-    text = "\0".join(f"{ref.name}\0{surveyed[ref].fingerprint}" for ref in ordered)
+    known = ((ref.name, surveyed[ref].stream, surveyed[ref].fingerprint) for ref in ordered)
+    text = "\0".join(part for parts in known for part in parts)
     return CameraSetup(hashlib.sha256(text.encode()).hexdigest()[:16], ordered)
 
 

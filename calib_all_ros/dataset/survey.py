@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import cv2
@@ -14,8 +16,10 @@ from numpy.typing import NDArray
 from calib_all_ros.dataset.background import background_of
 from calib_all_ros.dataset.episodes import DatasetSelection, EpisodeRef
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.lerobot.address import RANGES_SUFFIX
 from calib_all_ros.recording.bag_files import find_bag_files
-from calib_all_ros.recording.recording import RecordingError
+from calib_all_ros.recording.camera_file import read_document
+from calib_all_ros.recording.recording import Recording, RecordingError
 from calib_all_ros.results.atomic_file import write_atomically
 
 BACKGROUND_NAME = "background.png"
@@ -28,7 +32,7 @@ class Surveyed:
 
     Attributes:
         stream: Camera and robot in one hash: only episodes of one stream can share a setup.
-        fingerprint: Of the recording's content.
+        fingerprint: Of the recording's content, and of the joint states as they were understood.
         first_stamp_ns: Of its first image.
         frames: Number of its images.
         masked: Whether it brings masks.
@@ -55,11 +59,20 @@ def survey(ref: EpisodeRef, selection: DatasetSelection, folder: Path) -> Survey
     identity = (str(ref.camera), camera, robot.description_hash, base, str(masked))
     return Surveyed(
         stream=hashlib.sha256("\0".join(identity).encode()).hexdigest()[:16],
-        fingerprint=recording.fingerprint,
+        fingerprint=_fingerprint(recording),
         first_stamp_ns=int(recording.image_stamps_ns[0]),
         frames=len(recording),
         masked=masked,
     )
+
+
+def _fingerprint(recording: Recording) -> str:
+    """Return the recording's, with its joint states: files beside it may tell their units."""
+    digest = hashlib.sha256(recording.fingerprint.encode())
+    for name in recording.joints.names:
+        stamps_ns, positions = recording.joints.series(name)
+        digest.update(name.encode() + stamps_ns.tobytes() + positions.tobytes())
+    return digest.hexdigest()
 
 
 def camera_identity(camera: Camera) -> str:
@@ -85,8 +98,11 @@ def read_background(folder: Path) -> NDArray[np.uint8]:
 
 
 def source_state(ref: EpisodeRef) -> str:
-    """Return names, sizes and times of an episode's files in one hash, without reading them."""
-    files = _files_of(ref)
+    """Return names, sizes and times of an episode's files in one hash, without reading them.
+
+    Among them are those that its address names, and those that a table of robots names.
+    """
+    files = [*_files_of(ref), *_files_of_reading(dict(ref.reading))]
     digest = hashlib.sha256()
     for file in files:
         try:
@@ -111,3 +127,35 @@ def _files_of(ref: EpisodeRef) -> list[Path]:
         folders = [path for path in ref.path.iterdir() if path.is_dir()]
         return sorted([*folders, *(path for path in ref.path.iterdir() if path.is_file())])
     return [ref.path]
+
+
+def _files_of_reading(reading: dict[str, str]) -> Iterator[Path]:
+    units, robots = reading.get("units", ""), reading.get("robots")
+    if units.endswith(RANGES_SUFFIX):
+        yield Path(units)
+    if robots is None:
+        return
+    table = Path(robots)
+    yield table
+    if table.is_file():
+        texts = _texts(table, table.stat().st_mtime_ns)
+        named = (table.parent / Path(text).expanduser() for text in texts)
+        yield from (path for path in named if path.is_file())
+
+
+@lru_cache(8)
+def _texts(table: Path, modified_ns: int) -> tuple[str, ...]:
+    """Return what may be names of files in a table of robots, see `lerobot.robots`.
+
+    Args:
+        table: The file; it is asked for with every episode.
+        modified_ns: When it was written, so that a later one is read again.
+    """
+    try:
+        document = read_document(table)
+    except RecordingError:
+        # Loading the episode says what is wrong with it.
+        return ()
+    entries = document.values() if isinstance(document, dict) else ()
+    fields = [entry.values() if isinstance(entry, dict) else (entry,) for entry in entries]
+    return tuple(text for values in fields for text in values if isinstance(text, str))

@@ -3,12 +3,17 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable
+import os
+import signal
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from calib_all_ros.commands import dataset as command
+from calib_all_ros.commands import dataset_interruption
 from calib_all_ros.commands.arguments import Parser, UsageError
 from calib_all_ros.commands.dataset import run_dataset
 from calib_all_ros.commands.dataset_arguments import add_dataset
@@ -16,6 +21,7 @@ from calib_all_ros.commands.dataset_options import DatasetOptions
 from calib_all_ros.commands.dataset_progress import JobBars
 from calib_all_ros.dataset.engine import SingleProcess
 from calib_all_ros.dataset.errors import DatasetError
+from calib_all_ros.lerobot.errors import LerobotError
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.simulation.command import simulate_to
 from calib_all_ros.simulation.settings import SimulationSettings
@@ -105,6 +111,92 @@ def test_other_settings_are_refused_kept_or_done_again(
     assert kept["notes"][0] == "results of before are kept, though settings.seed was 0, is 3"
     assert run(*other, "--redo", "--reports", "none", "--json") == 0
     assert json.loads(capsys.readouterr().out)["jobs_done"] == 3
+
+
+def run_plainly(*arguments: str) -> int:
+    with RunLog(arguments) as log:
+        return run_dataset(options_of(*arguments), log)
+
+
+def test_redo_removes_nothing_of_others(source: Path, tmp_path: Path) -> None:
+    data = tmp_path / "episodes" / "0001.mp4"
+    data.parent.mkdir()
+    data.touch()
+    with pytest.raises(DatasetError, match="choose an empty or a new folder"):
+        run_plainly(str(source / "episodes"), "--out", str(tmp_path), "--redo")
+    assert data.is_file() and not (tmp_path / "journal.jsonl").exists()
+
+
+def test_a_mistyped_file_leaves_no_folder(source: Path, tmp_path: Path) -> None:
+    arguments = (str(source / "episodes"), "--out", str(tmp_path / "o"), "--urdf", "robto.urdf")
+    with pytest.raises(DatasetError, match=r"cannot read .*robto\.urdf"):
+        run_plainly(*arguments)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_job_that_was_given_up_is_tried_again_on_request(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = (
+        str(source / "episodes"), "--out", str(tmp_path / "o"),
+        "--masks", "recorded", "--only-episode", "bad",
+    )  # fmt: skip
+
+    def crash(_: object, jobs: Iterable[object]) -> None:
+        next(iter(jobs))
+        raise SystemExit
+
+    with monkeypatch.context() as crashing:
+        crashing.setattr(SingleProcess, "map_unordered", crash)
+        for _ in range(3):
+            with pytest.raises(SystemExit):
+                run_plainly(*arguments)
+    assert run_plainly(*arguments) == 3
+    assert "ended the whole process 3 times" in (said := capsys.readouterr().out)
+    assert "then give --retry" in said
+    assert run_plainly(*arguments, "--retry") == 3
+    assert "bad: no masks at" in capsys.readouterr().out
+
+
+def test_a_summary_is_printed_though_nothing_can_be_written_anew(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def fail(*_: object) -> None:
+        raise LerobotError("the disk is full: make room")
+
+    monkeypatch.setattr(command, "check_target", lambda *_: None)
+    monkeypatch.setattr(command, "write_back", fail)
+    anew = ("--only-episode", "good", "--write-lerobot", str(tmp_path / "new"))
+    with pytest.raises(LerobotError, match="the disk is full"):
+        run(*anew, "--redo", "--reports", "none")
+    assert "1: 1 accepted" in capsys.readouterr().out
+    monkeypatch.setattr(command, "is_written", lambda *_: True)
+    assert run(*anew) == 0
+    assert "has these results already and stays as it is" in capsys.readouterr().out
+
+
+def test_sigterm_is_an_interrupt_even_where_the_first_is_passed_over(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed_over: list[str] = []
+
+    def terminated(*_: object) -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60.0)
+        except KeyboardInterrupt:
+            passed_over.append("once")
+        time.sleep(60.0)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(dataset_interruption, "_AGAIN_S", 0.1)
+    monkeypatch.setattr(SingleProcess, "map_unordered", terminated)
+    assert run("--redo") == 130
+    assert passed_over == ["once"]
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_ctrl_c_is_130(

@@ -12,6 +12,7 @@ from calib_all_ros.dataset.discovery import find_episodes
 from calib_all_ros.dataset.episodes import DatasetSelection, EpisodeRef
 from calib_all_ros.dataset.errors import DatasetError
 from calib_all_ros.input_files import InputSelection
+from calib_all_ros.lerobot.errors import LerobotError
 
 
 def test_a_folder_is_searched_for_everything_that_can_be_read(
@@ -87,6 +88,20 @@ def test_every_camera_of_every_episode_of_a_lerobot_dataset(tmp_path: Path) -> N
     assert found[1].source == f"{tmp_path}#episode=0,camera=observation.images.top"
     (one,) = find_episodes(f"{tmp_path}#units=degrees", cameras=["*top"], episodes=["1"])
     assert one.source == f"{tmp_path}#episode=1,camera=observation.images.top,units=degrees"
+
+
+def test_a_lerobot_dataset_that_cannot_be_read_is_an_episode_that_fails_later(
+    tmp_path: Path, simulated_folder: Path
+) -> None:
+    (tmp_path / "good").symlink_to(simulated_folder)
+    (tmp_path / "old" / "meta").mkdir(parents=True)
+    (tmp_path / "old" / "meta" / "info.json").write_text('{"codebase_version": "v2.0"}')
+    good, old = find_episodes(tmp_path)
+    assert (good.name, old.name, old.kind) == ("good", "old", "lerobot")
+    with pytest.raises(LerobotError, match=r"v2\.0"):
+        old.load(DatasetSelection())
+    with pytest.raises(LerobotError, match=r"v2\.0"):
+        find_episodes(tmp_path / "old")
 
 
 def test_episodes_and_cameras_can_be_chosen(two_setups: Path) -> None:

@@ -81,6 +81,19 @@ def test_only_jobs_that_end_the_process_are_given_up(tmp_path: Path) -> None:
     assert journal.path.read_bytes() == b""
 
 
+def test_a_job_that_was_given_up_can_be_tried_again(tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        journal.finish("look a", "a", OUTCOMES["look a"])
+        for _ in range(MOST_ATTEMPTS):
+            journal.begin("killed")
+    with Journal(tmp_path) as journal:
+        assert journal.crashes("killed")
+        journal.retry()
+    with Journal(tmp_path) as journal:
+        assert not journal.crashes("killed")
+        assert journal.outcome("look a", "a") == OUTCOMES["look a"]
+
+
 def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     with Journal(tmp_path), pytest.raises(DatasetError, match="another process works on"):
         Journal(tmp_path).__enter__()

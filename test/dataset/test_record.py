@@ -66,3 +66,20 @@ def test_results_are_removed_and_nothing_else(plan: Plan) -> None:
         (plan.out / name).mkdir(parents=True)
     record.remove_results(plan)
     assert [path.name for path in plan.out.iterdir()] == ["mine"]
+
+
+def test_somebody_elses_dataset_yaml_is_no_record(plan: Plan) -> None:
+    plan.out.mkdir()
+    (plan.out / "dataset.yaml").write_text("train: images\nnames: [robot]\n")
+    with pytest.raises(DatasetError, match="choose an empty or a new folder"):
+        record.changes_since("data", plan)
+
+
+def test_a_folder_with_nothing_but_an_empty_journal_is_free(plan: Plan) -> None:
+    plan.out.mkdir()
+    journal = plan.out / "journal.jsonl"
+    journal.touch()
+    assert record.changes_since("data", plan) == ()
+    journal.write_text("{}\n")
+    with pytest.raises(DatasetError, match="choose an empty or a new folder"):
+        record.changes_since("data", plan)

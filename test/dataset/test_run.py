@@ -281,6 +281,28 @@ def test_a_node_with_another_version_says_so(
     assert "install one version on all nodes" in rows["a0"].reasons[0]
 
 
+def test_another_robot_or_camera_is_another_setup(
+    tmp_path: Path, two_setups: Path, plan_for: PlanFor
+) -> None:
+    """The images are the same, so only what they were seen with can tell."""
+    source, plan = tmp_path / "source", plan_for(tmp_path / "results")
+    shutil.copytree(two_setups / "b0", source / "b0")
+
+    def solved() -> str:
+        return run(source, plan, Scripted()).rows["b0"].setup
+
+    known = [solved()]
+    assert solved() == known[0]
+    urdf, camera = source / "b0" / "robot.urdf", source / "b0" / "camera.json"
+    urdf.write_text(urdf.read_text().replace("<robot", "<robot version='1.0'", 1))
+    known.append(solved())
+    document = json.loads(camera.read_text())
+    document["K"][0][0] += 1.0
+    camera.write_text(json.dumps(document))
+    known.append(solved())
+    assert len(set(known)) == 3
+
+
 def test_weak_members_do_not_spoil_a_setup(
     tmp_path: Path, two_setups: Path, plan_for: PlanFor
 ) -> None:
