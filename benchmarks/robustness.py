@@ -12,12 +12,10 @@ already are not run again, so a run can be interrupted and gone on with.
 from __future__ import annotations
 
 import argparse
-from functools import partial
-from itertools import islice
 from pathlib import Path
 
 from benchmarks.faults import IMAGES
-from benchmarks.reporting import add_output_argument, publish
+from benchmarks.reporting import publish
 from benchmarks.robustness_grid import (
     ROUTES,
     TRACK,
@@ -29,32 +27,20 @@ from benchmarks.robustness_grid import (
 )
 from benchmarks.robustness_report import robustness_sections
 from benchmarks.track_trials import track_attempt
-from benchmarks.trial_processes import run_in_processes
+from benchmarks.trial_runs import add_trial_arguments, run_missing_trials
 from benchmarks.trial_scenes import base_scene
-from benchmarks.trials import append_row, attempt
+from benchmarks.trials import attempt
 from calib_all_ros.settings import FrameSettings, Settings
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "--rows", type=Path, default=Path("robustness_rows.jsonl"), help="JSON lines"
-    )
-    parser.add_argument("--cache", type=Path, default=Path("trial_scenes"), help="rendered scenes")
-    parser.add_argument("--routes", nargs="+", choices=ROUTES, default=list(ROUTES))
+    add_trial_arguments(parser, "robustness_rows.jsonl", ROUTES)
     parser.add_argument("--rounds", type=int, default=1, help="scenes for each robot")
-    parser.add_argument("--limit", type=int, help="consider the first so many trials")
-    parser.add_argument("--workers", type=int, default=1, help="processes")
-    parser.add_argument("--time-limit", type=float, default=float("inf"), help="seconds")
-    add_output_argument(parser)
     arguments = parser.parse_args()
     done = {row.trial for row in read_grid_rows(arguments.rows)}
-    wanted = islice(grid_trials(arguments.routes, arguments.rounds), arguments.limit)
-    todo = (trial for trial in wanted if trial.id not in done)
-    run = partial(run_grid_trial, cache_folder=arguments.cache)
-    for row in run_in_processes(run, todo, arguments.workers, arguments.time_limit):
-        append_row(arguments.rows, row)
-        print(_line(row), flush=True)
+    trials = grid_trials(arguments.routes, arguments.rounds)
+    run_missing_trials(arguments, trials, done, run_grid_trial, _line)
     rows = read_grid_rows(arguments.rows)
     if rows:
         publish("How much may go wrong?", robustness_sections(rows), arguments.out)

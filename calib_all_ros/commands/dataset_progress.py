@@ -3,34 +3,18 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from types import TracebackType
-from typing import Any, TextIO
 
-from tqdm import tqdm
+from calib_all_ros.commands.progress import TerminalBars
 
 _FORMAT = "{desc:<10} {n_fmt}/{total_fmt} |{bar:20}| {rate_fmt}, {elapsed} gone, {remaining} left"
 
 
-class JobBars:
+class JobBars(TerminalBars):
     """Shows how many jobs of a stage are finished, as a context manager that is called.
 
-    Nothing is shown when quiet, or when stderr is not a terminal. The rate is that of the jobs
-    that this run does: what was done before counts for nothing.
+    The rate is that of the jobs that this run does: what was done before counts for nothing.
     """
-
-    def __init__(self, *, quiet: bool = False, file: TextIO | None = None) -> None:
-        """Show nothing yet.
-
-        Args:
-            quiet: Show nothing at all.
-            file: Where to; None takes stderr.
-        """
-        self._file = file or sys.stderr
-        self._quiet = quiet
-        self._stage = ""
-        self._bar: Any = None
 
     def __enter__(self) -> JobBars:
         """Begin."""
@@ -51,31 +35,6 @@ class JobBars:
             return
         if stage != self._stage or (self._bar is not None and total != self._bar.total):
             self._close()
-            self._stage = stage
-            self._bar = self._new_bar(stage, finished, total)
+            self._begin(stage, total=total, initial=finished, unit="job", bar_format=_FORMAT)
         if self._bar is not None:
             self._bar.update(finished - self._bar.n)
-
-    def say(self, sentence: str) -> None:
-        """Print a line above the bar."""
-        if not self._quiet:
-            tqdm.write(sentence, file=self._file)
-
-    def _new_bar(self, stage: str, finished: int, total: int) -> Any:
-        return tqdm(
-            desc=stage,
-            total=total,
-            initial=finished,
-            unit="job",
-            # Terminals of build machines say that they have no columns and no rows.
-            ncols=shutil.get_terminal_size().columns,
-            nrows=shutil.get_terminal_size().lines,
-            bar_format=_FORMAT,
-            file=self._file,
-            disable=self._quiet or not self._file.isatty(),
-        )
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

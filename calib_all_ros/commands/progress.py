@@ -16,11 +16,10 @@ _TICK_S = 0.5
 _FORMAT = "{desc:<12} {percentage:3.0f}% |{bar:30}| {elapsed}"
 
 
-class StageBars:
-    """Shows the stage that is running, as a context manager that is called with progress.
+class TerminalBars:
+    """A bar at a time, with lines above it.
 
-    Nothing is shown when quiet, or when stderr is not a terminal. The clock of a bar goes on
-    between the reports of its stage, so that nobody takes a long step for a standstill.
+    Nothing is shown when quiet, or when stderr is not a terminal.
     """
 
     def __init__(self, *, quiet: bool = False, file: TextIO | None = None) -> None:
@@ -34,13 +33,52 @@ class StageBars:
         self._quiet = quiet
         self._stage = ""
         self._bar: Any = None
+
+    def say(self, sentence: str) -> None:
+        """Print a line above the bar."""
+        if not self._quiet:
+            tqdm.write(sentence, file=self._file)
+
+    @property
+    def _shown(self) -> bool:
+        return not self._quiet and self._file.isatty()
+
+    def _begin(self, stage: str, **options: Any) -> None:
+        """Begin the bar of a stage; the options are tqdm's."""
+        self._stage = stage
+        self._bar = tqdm(
+            desc=stage,
+            # Terminals of build machines say that they have no columns and no rows.
+            ncols=shutil.get_terminal_size().columns,
+            nrows=shutil.get_terminal_size().lines,
+            file=self._file,
+            disable=not self._shown,
+            **options,
+        )
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+class StageBars(TerminalBars):
+    """Shows the stage that is running, as a context manager that is called with progress.
+
+    The clock of a bar goes on between the reports of its stage, so that nobody takes a long step
+    for a standstill.
+    """
+
+    def __init__(self, *, quiet: bool = False, file: TextIO | None = None) -> None:
+        """Show nothing yet; the arguments are those of `TerminalBars`."""
+        super().__init__(quiet=quiet, file=file)
         self._lock = threading.Lock()
         self._ended = threading.Event()
         self._clock = threading.Thread(target=self._tick, name="progress", daemon=True)
 
     def __enter__(self) -> StageBars:
         """Start the clock."""
-        if not self._quiet and self._file.isatty():
+        if self._shown:
             self._clock.start()
         return self
 
@@ -63,37 +101,18 @@ class StageBars:
                 if self._bar is not None:
                     self._bar.update(1.0 - self._bar.n)
                 self._close()
-                self._stage = stage
-                self._bar = self._new_bar(stage)
+                self._begin(
+                    stage,
+                    total=1.0,
+                    delay=_SHOWN_AFTER_S,
+                    # Draw at every update, for a stage may report but once.
+                    miniters=0,
+                    bar_format=_FORMAT,
+                )
             self._bar.update(max(0.0, min(share, 1.0) - self._bar.n))
-
-    def say(self, sentence: str) -> None:
-        """Print a line above the bar."""
-        if not self._quiet:
-            tqdm.write(sentence, file=self._file)
-
-    def _new_bar(self, stage: str) -> Any:
-        return tqdm(
-            desc=stage,
-            total=1.0,
-            delay=_SHOWN_AFTER_S,
-            # Draw at every update, for a stage may report but once.
-            miniters=0,
-            # Terminals of build machines say that they have no columns and no rows.
-            ncols=shutil.get_terminal_size().columns,
-            nrows=shutil.get_terminal_size().lines,
-            bar_format=_FORMAT,
-            file=self._file,
-            disable=self._quiet or not self._file.isatty(),
-        )
 
     def _tick(self) -> None:
         while not self._ended.wait(_TICK_S):
             with self._lock:
                 if self._bar is not None:
                     self._bar.update(0.0)
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None

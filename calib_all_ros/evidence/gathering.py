@@ -112,11 +112,10 @@ def gather(
 def _require_masks(recording: Recording, settings: Settings, sources: EvidenceSources) -> None:
     """Check that masks can be made where they have to be."""
     descent = settings.refinement.method == "adam"
-    if descent and settings.masks.source == "images":
+    if settings.masks.source == "images":
         require_contour(settings)
-    if settings.masks.source == "images" or not (
-        descent or settings.masks.source == "grounded_sam2"
-    ):
+        return
+    if not descent and settings.masks.source != "grounded_sam2":
         return
     try:
         sources.mask_maker(recording)
