@@ -182,7 +182,9 @@ def _calibrate(
     source = None if masks is None else FrameList(list(masks))
     recording = replace(case.recording, masks=source)
     began = time.perf_counter()
-    calibration = calibrate(recording, case.robot, mark=mark, settings=Settings(seed=seed))
+    calibration = calibrate(
+        recording, case.robot, mark=mark, settings=Settings(seed=seed)
+    ).calibration
     return calibration, time.perf_counter() - began
 
 

@@ -42,9 +42,8 @@ from calib_all_ros.simulation.ray_casting import RayCaster
 from calib_all_ros.solving.adam import DETAIL_M, fit_adam
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
-from calib_all_ros.solving.mask_loss import RasterisedMaskLoss
+from calib_all_ros.solving.mask_loss import NvdiffrastMaskLoss, RasterisedMaskLoss
 from calib_all_ros.solving.mask_measurements import intersection_over_union
-from calib_all_ros.solving.nvdiffrast_mask_loss import NvdiffrastMaskLoss
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem, fit_silhouettes
 
 Result = TypeVar("Result")

@@ -179,7 +179,7 @@ def _solve(
     rotation_deg = position_mm = None
     try:
         part = recording.subset(np.array(frames[:: options.every]))
-        calibration = calibrate(part, robot, settings=without_clock(options.settings))
+        calibration = calibrate(part, robot, settings=without_clock(options.settings)).calibration
     except CalibAllError as error:
         reasons = (str(error),)
     else:

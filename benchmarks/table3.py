@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from benchmarks.reporting import add_output_argument, markdown_table, publish
+from benchmarks.restarts import fit_silhouettes_with_restarts
 from benchmarks.scenes import add_robot_argument, benchmark_robot, random_scene
 from calib_all_ros.geometry import se3
 from calib_all_ros.simulation.ray_casting import RayCaster
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
-from calib_all_ros.solving.restarts import fit_silhouettes_with_restarts
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem, fit_silhouettes
 
 POSITION_CM = ((1.0, 5.0), (5.0, 10.0), (10.0, 15.0), (15.0, 20.0), (20.0, 25.0))

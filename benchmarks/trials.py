@@ -194,7 +194,9 @@ def attempt(
         recording = take.recording(with_masks)
         began = time.perf_counter()
         try:
-            calibration = calibrate(recording, take.robot, mark=take.mark, settings=settings)
+            calibration = calibrate(
+                recording, take.robot, mark=take.mark, settings=settings
+            ).calibration
         except CalibAllError as error:
             cause = getattr(error, "cause", None)
             outcome: dict[str, Any] = {

@@ -7,7 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from calib_all_ros.calibration import Mark, calibrate
+    from calib_all_ros.calibration import CalibrationRun, Mark, calibrate
     from calib_all_ros.errors import CalibAllError
     from calib_all_ros.recording.loading import load_recording
     from calib_all_ros.results.calibration import Calibration
@@ -19,6 +19,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CalibAllError",
     "Calibration",
+    "CalibrationRun",
     "Mark",
     "Settings",
     "calibrate",
@@ -29,6 +30,7 @@ __all__ = [
 _HOMES = {
     "CalibAllError": "calib_all_ros.errors",
     "Calibration": "calib_all_ros.results.calibration",
+    "CalibrationRun": "calib_all_ros.calibration",
     "Mark": "calib_all_ros.calibration",
     "Settings": "calib_all_ros.settings",
     "calibrate": "calib_all_ros.calibration",

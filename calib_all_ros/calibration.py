@@ -5,49 +5,49 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 import numpy as np
 
 from calib_all_ros import __version__
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.evidence.comparison import Solution
-from calib_all_ros.evidence.gathering import Gathered, gather
+from calib_all_ros.evidence.marks import MarkEvidence, choose_mark, follow_mark
+from calib_all_ros.evidence.masks import may_go_without, require_masks, with_model_masks
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.evidence.sources import EvidenceSources, evidence_sources
+from calib_all_ros.models.failure import failures_of
+from calib_all_ros.progress import Progress, silent
 from calib_all_ros.recording.recording import Recording
+from calib_all_ros.rendering.renderer import find_renderer
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.records import Covariance, FrameQuality, Provenance, RobotRecord
+from calib_all_ros.results.records import Covariance, EvidenceChoice, Provenance, RobotRecord
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
-from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.evidence import Evidence
-from calib_all_ros.solving.mark_route import Mark
-from calib_all_ros.solving.route import refined_parameters
+from calib_all_ros.solution import Solution, better, solve
+from calib_all_ros.solving.mark import Mark
+from calib_all_ros.solving.observations import prepare
+from calib_all_ros.solving.pipeline import Start
 
-__all__ = ["Evidence", "Mark", "calibrate", "calibrate_with_evidence"]
+__all__ = ["CalibrationRun", "Mark", "calibrate"]
 
-Progress = Callable[[str, float], None]
 logger = logging.getLogger(__name__)
 
 
-class _Stages:
-    """Passes progress on and measures how long each stage takes."""
+@dataclass(frozen=True, eq=False)
+class CalibrationRun:
+    """A calibration with all that it was made from.
 
-    def __init__(self, on_progress: Progress | None) -> None:
-        self._on_progress = on_progress
-        self._since = time.perf_counter()
-        self._current: str | None = None
-        self.times_s: dict[str, float] = {}
+    Attributes:
+        calibration: The result, as it is saved.
+        evidence: What was seen in the images: for pictures and reports.
+        solution: What the pose was fitted to, linearised: for several cameras together.
+    """
 
-    def __call__(self, stage: str, share: float) -> None:
-        now = time.perf_counter()
-        if self._current is not None:
-            self.times_s[self._current] = self.times_s.get(self._current, 0.0) + now - self._since
-        self._since = now
-        self._current = stage
-        if self._on_progress:
-            self._on_progress(stage, share)
+    calibration: Calibration
+    evidence: Evidence
+    solution: Solution
 
 
 def calibrate(
@@ -58,8 +58,8 @@ def calibrate(
     mark_link: str | None = None,
     settings: Settings | None = None,
     sources: EvidenceSources | None = None,
-    on_progress: Progress | None = None,
-) -> Calibration:
+    on_progress: Progress = silent,
+) -> CalibrationRun:
     """Find the pose of the camera of a recording relative to the robot's base.
 
     With masks in the recording the robot's silhouette is fitted to them; without, to what moves
@@ -82,90 +82,112 @@ def calibrate(
         CalibAllError: The input cannot be used; the message says why. A pose that cannot be
             vouched for is not an error but a rejected verdict.
     """
-    calibration, _ = calibrate_with_evidence(
-        recording,
-        robot,
-        mark=mark,
-        mark_link=mark_link,
-        settings=settings,
-        sources=sources,
-        on_progress=on_progress,
-    )
-    return calibration
-
-
-def calibrate_with_evidence(
-    recording: Recording,
-    robot: Robot,
-    *,
-    mark: Mark | None = None,
-    mark_link: str | None = None,
-    settings: Settings | None = None,
-    sources: EvidenceSources | None = None,
-    on_progress: Progress | None = None,
-) -> tuple[Calibration, Evidence]:
-    """Do what :func:`calibrate` does, and return also what was seen in the images."""
-    calibration, evidence, _ = calibrate_with_solution(
-        recording,
-        robot,
-        mark=mark,
-        mark_link=mark_link,
-        settings=settings,
-        sources=sources,
-        on_progress=on_progress,
-    )
-    return calibration, evidence
-
-
-def calibrate_with_solution(
-    recording: Recording,
-    robot: Robot,
-    *,
-    mark: Mark | None = None,
-    mark_link: str | None = None,
-    settings: Settings | None = None,
-    sources: EvidenceSources | None = None,
-    on_progress: Progress | None = None,
-) -> tuple[Calibration, Evidence, Solution]:
-    """Do what :func:`calibrate` does, and return also what the pose was fitted to, linearised."""
     settings = settings or Settings()
-    stages = _Stages(on_progress)
+    stages = _StageClock(on_progress)
     sources = sources or evidence_sources(settings)
-    gathered = gather(recording, robot, mark, mark_link, settings, sources, stages)
-    for choice in gathered.choices:
-        logger.info("evidence, %s", choice)
-    calibration = _assemble(recording, robot, gathered, settings, stages)
-    logger.info("verdict: %s", calibration.verdict.status)
-    for reason in calibration.verdict.reasons:
-        logger.info("  %s", reason)
-    result, outcome = gathered.solution.result, gathered.outcome
-    evidence = Evidence(
-        gathered.solution.observations.view,
-        result.masks,
-        None if outcome is None else outcome.track,
-        "" if outcome is None else outcome.summary,
-        result.timing,
-        result.trace,
-        gathered.marking.votes,
-    )
-    return calibration, evidence, gathered.solution
+    stages("prepare", 0.0)
+    with failures_of("nvdiffrast"):
+        renderer = find_renderer(settings.rendering.backend, settings.models.device)
+    require_masks(recording, settings, sources)
+
+    # Evidence: the images, recorded masks, a mark and its track.
+    marked = choose_mark(recording, robot, mark, mark_link, settings.mark, sources)
+    observations = prepare(recording, robot, settings.frames, renderer)
+    if marked.mark is not None:
+        stages("mark", 0.0)
+        marked = follow_mark(marked, recording, observations, settings.mark, sources)
+
+    # Coarse pose, refined pose and diagnosis; without recorded masks from the images alone.
+    by_outlines = replace(settings, refinement=replace(settings.refinement, method="contour"))
+    wanted = by_outlines if recording.masks is None else settings
+    solution = solve(observations, wanted, marked.starts, marked.examined, stages)
+
+    # The same from masks that a model makes, if it can; the better of both.
+    masked = EvidenceChoice("masks", "recorded", "the recording brings them")
+    if recording.masks is None:
+        solution, masked = _with_model_masks(
+            recording, robot, solution, marked, settings, sources, stages
+        )
+
+    calibration = _result(recording, robot, solution, marked, masked, settings, stages)
+    return CalibrationRun(calibration, _evidence(solution, marked), solution)
 
 
-def _assemble(
+class _StageClock:
+    """Passes progress on and measures how long each stage takes."""
+
+    def __init__(self, on_progress: Progress) -> None:
+        self._on_progress = on_progress
+        self._since = time.perf_counter()
+        self._current: str | None = None
+        self.times_s: dict[str, float] = {}
+
+    def __call__(self, stage: str, share: float) -> None:
+        now = time.perf_counter()
+        if self._current is not None:
+            self.times_s[self._current] = self.times_s.get(self._current, 0.0) + now - self._since
+        self._since = now
+        self._current = stage
+        self._on_progress(stage, share)
+
+
+def _with_model_masks(
     recording: Recording,
     robot: Robot,
-    gathered: Gathered,
+    images: Solution,
+    marked: MarkEvidence,
     settings: Settings,
-    stages: _Stages,
+    sources: EvidenceSources,
+    on_progress: Progress,
+) -> tuple[Solution, EvidenceChoice]:
+    """Try the masks of a model beside the images, and keep the better of both."""
+    if settings.masks.source == "images":
+        return images, EvidenceChoice("masks", "images", "masks.source says so")
+    on_progress("masks", 0.0)
+    trusted = images.verdict.status != "rejected"
+    starts = (*marked.starts, Start(images.result.estimate.T_camera_base, "images"))
+    try:
+        with_masks, summary = with_model_masks(
+            recording, images.observations, images.result.estimate if trusted else None, sources
+        )
+        observations = prepare(with_masks, robot, settings.frames, images.observations.renderer)
+        with failures_of("nvdiffrast") if settings.rendering.backend != "cpu" else nullcontext():
+            masks = solve(observations, settings, starts, marked.examined, on_progress)
+    except CalibAllError as error:
+        if not may_go_without(error, settings):
+            raise
+        return images, EvidenceChoice("masks", "images", f"Grounded SAM 2 was not used: {error}")
+    if settings.refinement.method == "adam":
+        why = "refinement.method adam needs masks"
+        return masks, EvidenceChoice("masks", "grounded_sam2", f"{why}; {summary}")
+    chosen, why = better(images, masks)
+    used = "grounded_sam2" if chosen.observations.masks is not None else "images"
+    return chosen, EvidenceChoice("masks", used, f"{why}; {summary}")
+
+
+def _result(
+    recording: Recording,
+    robot: Robot,
+    solution: Solution,
+    marked: MarkEvidence,
+    masked: EvidenceChoice,
+    settings: Settings,
+    stages: _StageClock,
 ) -> Calibration:
-    solution, mark, outcome = gathered.solution, gathered.marking.mark, gathered.outcome
+    """Return the solution in the form that people and files get."""
     result, diagnosis = solution.result, solution.diagnosis
-    uncertainty = diagnosis.uncertainty
-    estimate = result.estimate
+    estimate, wanted = result.estimate, settings.refinement
     if not np.isfinite(estimate.T_camera_base).all():
         raise CalibAllError(
             f"the solve on {recording.source} diverged: the images do not show this robot moving"
         )
+    choices = (*marked.choices, masked)
+    for choice in choices:
+        logger.info("evidence, %s", choice)
+    logger.info("the %s gave the better start", result.start.source)
+    logger.info("verdict: %s", solution.verdict.status)
+    for reason in solution.verdict.reasons:
+        logger.info("  %s", reason)
     quality = {
         "iou_median": float(np.median(result.iou[result.used])),
         "iou_worst": float(np.min(result.iou[result.used])),
@@ -175,7 +197,11 @@ def _assemble(
     contour_px = result.contour_px[result.used & np.isfinite(result.contour_px)]
     if len(contour_px):
         quality["contour_median_px"] = float(np.median(contour_px))
-    refinement = refined_parameters(settings)
+    offsets = None
+    if estimate.joint_offsets is not None:
+        names = robot.kinematics.joint_names
+        offsets = dict(zip(names, map(float, estimate.joint_offsets), strict=True))
+    uncertainty, by_outlines = diagnosis.uncertainty, wanted.method == "contour"
     stages("done", 1.0)
     return Calibration(
         T_camera_base=estimate.T_camera_base,
@@ -183,7 +209,7 @@ def _assemble(
         robot=RobotRecord(
             robot.name,
             robot.kinematics.base_frame,
-            None if mark is None else mark.link,
+            None if marked.mark is None else marked.mark.link,
             robot.description_hash,
         ),
         verdict=solution.verdict,
@@ -195,45 +221,29 @@ def _assemble(
             frames_used=tuple(int(n) for n in solution.frame_numbers[result.used]),
             settings=settings.to_mapping(),
             stage_times_s=dict(stages.times_s),
-            evidence=gathered.choices,
+            evidence=choices,
         ),
         quality=quality,
-        frames=_frame_table(solution),
+        frames=solution.frame_table(result.iou, result.contour_px, result.own_lag_s),
         notes=solution.observations.notes,
         covariance=None if uncertainty is None else Covariance(uncertainty.covariance),
-        lag_ms=1e3 * estimate.lag_s if refinement.lag else None,
-        mask_bias_px=estimate.mask_bias_px if refinement.mask_bias else None,
-        point_offset_m=None if outcome is None else outcome.point_in_link,
-        focal_scale=estimate.focal_scale if refinement.focal_scale else None,
-        joint_offsets=_joint_offsets(estimate, robot),
-        stages={
-            "coarse": result.start.T_camera_base,
-            "refined": estimate.T_camera_base,
-        },
+        lag_ms=1e3 * estimate.lag_s if wanted.lag and by_outlines else None,
+        mask_bias_px=estimate.mask_bias_px if wanted.mask_bias and by_outlines else None,
+        point_offset_m=None if marked.outcome is None else marked.outcome.point_in_link,
+        focal_scale=estimate.focal_scale if wanted.focal_scale and by_outlines else None,
+        joint_offsets=offsets,
+        stages={"coarse": result.start.T_camera_base, "refined": estimate.T_camera_base},
     )
 
 
-def _joint_offsets(estimate: Estimate, robot: Robot) -> dict[str, float] | None:
-    if estimate.joint_offsets is None:
-        return None
-    names = robot.kinematics.joint_names
-    return {name: float(offset) for name, offset in zip(names, estimate.joint_offsets, strict=True)}
-
-
-def _frame_table(solution: Solution) -> tuple[FrameQuality, ...]:
-    result, observations = solution.result, solution.observations
-    stamps = observations.motion.stamps_ns[observations.solve]
-    rows = []
-    for i, number in enumerate(solution.frame_numbers):
-        own_lag = result.own_lag_s[i] + result.estimate.lag_s
-        rows.append(
-            FrameQuality(
-                index=int(number),
-                stamp_ns=int(stamps[i]),
-                iou=float(result.iou[i]),
-                contour_px=float(result.contour_px[i]) if result.contour_px[i] >= 0 else None,
-                lag_ms=1e3 * float(own_lag) if np.isfinite(own_lag) else None,
-                used=bool(result.used[i]),
-            )
-        )
-    return tuple(rows)
+def _evidence(solution: Solution, marked: MarkEvidence) -> Evidence:
+    result, outcome = solution.result, marked.outcome
+    return Evidence(
+        view=solution.observations.view,
+        masks=result.masks,
+        track=None if outcome is None else outcome.track,
+        mark_summary="" if outcome is None else outcome.summary,
+        timing=result.timing,
+        trace=result.trace,
+        mark_votes=marked.votes,
+    )

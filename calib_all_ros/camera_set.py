@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calib_all_ros.evidence.comparison import Solution
 from calib_all_ros.geometry import se3
 from calib_all_ros.quality.camera_agreement import (
     agreement_doubts,
@@ -23,16 +22,14 @@ from calib_all_ros.quality.uncertainty import PoseUncertainty
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.cameras_file import JointRecord, RelativePoseRecord, SharedValue
 from calib_all_ros.results.records import Covariance, Status, Verdict
-from calib_all_ros.settings import Settings
+from calib_all_ros.solution import Solution
 from calib_all_ros.solving.frame_systems import estimated_columns
-from calib_all_ros.solving.image_route import EDGE_BIAS_SIGMA_PX, MIN_FRAMES_FOR_LAG
 from calib_all_ros.solving.joint_refinement import (
     JointRefinement,
     JointRefinementError,
     refine_jointly,
 )
 from calib_all_ros.solving.joint_systems import CameraSystems
-from calib_all_ros.solving.route import refined_parameters
 
 logger = logging.getLogger(__name__)
 
@@ -76,14 +73,12 @@ class CameraSet:
 
 def refine_cameras(
     separate: Sequence[SeparateResult],
-    settings: Settings,
     clocks: Sequence[Sequence[str]] | None = None,
 ) -> CameraSet:
     """Refine together the cameras that can be used.
 
     Args:
         separate: Each camera by itself.
-        settings: What was estimated.
         clocks: Names of cameras that share one clock, group by group; cameras that are in none
             have a clock of their own. None lets those share one whose lags agree.
 
@@ -104,7 +99,7 @@ def refine_cameras(
         notes.append("fewer than two cameras can be used: there is nothing to refine together")
         return CameraSet(calibrations, None, (), _verdict(separate, doubts), tuple(notes))
     names = [result.name for result in usable]
-    systems = [_systems(result.solution, settings) for result in usable]
+    systems = [_systems(result.solution) for result in usable]
     try:
         refined = refine_jointly(systems, None if clocks is None else _clock_numbers(names, clocks))
         contradicted = contradiction(names, refined)
@@ -137,20 +132,15 @@ def _is_usable(result: SeparateResult) -> bool:
     )
 
 
-def _systems(solution: Solution, settings: Settings) -> CameraSystems:
-    parameters, result = refined_parameters(settings), solution.result
-    # Where few images were left, their lag was not estimated.
-    few = not result.used.all() and np.count_nonzero(result.used) < MIN_FRAMES_FOR_LAG
-    parameters = replace(parameters, lag=parameters.lag and not few)
-    if solution.observations.masks is None:
-        parameters = replace(parameters, mask_bias_sigma_px=EDGE_BIAS_SIGMA_PX)
+def _systems(solution: Solution) -> CameraSystems:
+    result = solution.result
     joints = len(solution.observations.motion.kinematics.joint_names)
     assert result.systems is not None
     return CameraSystems(
         result.systems,
-        estimated_columns(parameters, joints),
+        estimated_columns(result.parameters, joints),
         result.estimate,
-        parameters,
+        result.parameters,
         solution.observations.camera.width,
     )
 

@@ -1,33 +1,35 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What surrounds a calibration: reading what it needs, and writing what it found.
+"""From files to a folder of results: reading, calibrating and saving, in one place.
 
-The command line and the calibrator node do this alike.
+Command line, calibrator node, datasets and sets of cameras all do it by this.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from calib_all_ros.calibration import CalibrationRun, Mark, calibrate
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.evidence.marking import SEARCHED_FRAME
+from calib_all_ros.evidence.marks import SEARCHED_FRAME
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.input_files import InputFiles
 from calib_all_ros.pictures.heat_map import HEAT_MAP_NAME, draw_votes
 from calib_all_ros.pictures.image_file import save_png
 from calib_all_ros.pictures.results import write_pictures
 from calib_all_ros.pictures.track_video import write_track
+from calib_all_ros.progress import Progress, silent
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.page import write_report
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot, load_robot, read_description
 from calib_all_ros.second_arm import joined_description, joint_prefixes
-from calib_all_ros.solving.evidence import Evidence
+from calib_all_ros.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -91,47 +93,94 @@ def load_inputs(files: InputFiles) -> tuple[Recording, Robot]:
     return recording, robot
 
 
-def save_results(
-    folder: Path,
-    calibration: Calibration,
-    recording: Recording,
-    robot: Robot,
-    on_progress: Callable[[str, float], None] | None = None,
-    *,
-    evidence: Evidence | None = None,
-    read_s: float = 0.0,
-) -> Calibration:
-    """Write pictures, ``report.html`` and ``calibration.yaml``; return what that file holds.
+class CalibrationJob:
+    """A recording and its robot on the way to a folder of results.
 
-    Args:
-        folder: Where to write.
-        calibration: The result.
-        recording: What it was calibrated from.
+    Attributes:
+        recording: The recording.
         robot: Its robot.
-        on_progress: Called with "pictures", then "report", and the finished share.
-        evidence: What was seen in the images; without it the report has fewer plots.
-        read_s: How long reading took, seconds; it goes to the stage times.
-
-    Raises:
-        ResultError: A file cannot be written.
     """
-    began = time.perf_counter()
-    write_pictures(folder, calibration, recording, robot, on_progress)
-    if evidence is not None:
-        write_track(folder, calibration, evidence, recording, robot)
-        _write_mark_search(folder, calibration, evidence, recording)
-    stages = calibration.provenance.stage_times_s
-    times = {"read": read_s, **stages, "pictures": time.perf_counter() - began}
-    calibration = _with_stage_times(calibration, times)
-    began = time.perf_counter()
-    if on_progress:
-        on_progress("report", 0.0)
-    write_report(folder, calibration, recording, robot, evidence)
-    calibration = _with_stage_times(calibration, {**times, "report": time.perf_counter() - began})
-    calibration.save(folder)
-    if on_progress:
-        on_progress("report", 1.0)
-    return calibration
+
+    def __init__(
+        self,
+        recording: Recording,
+        robot: Robot,
+        on_progress: Progress = silent,
+        read_s: float = 0.0,
+    ) -> None:
+        """Take what was read, in ``read_s`` seconds.
+
+        Args:
+            recording: The recording.
+            robot: Its robot.
+            on_progress: Called with the name of a stage and its finished share.
+            read_s: Goes to the stage times.
+        """
+        self.recording = recording
+        self.robot = robot
+        self._on_progress = on_progress
+        self._read_s = read_s
+
+    @classmethod
+    def read(cls, files: InputFiles, on_progress: Progress = silent) -> CalibrationJob:
+        """Read recording and robot.
+
+        Raises:
+            CalibAllError: One of them cannot be read, or there is no robot description.
+        """
+        began = time.perf_counter()
+        on_progress("read", 0.0)
+        recording, robot = load_inputs(files)
+        on_progress("read", 1.0)
+        return cls(recording, robot, on_progress, time.perf_counter() - began)
+
+    def calibrate(
+        self, settings: Settings, mark: Mark | None = None, mark_link: str | None = None
+    ) -> CalibrationRun:
+        """Do what :func:`calib_all_ros.calibration.calibrate` does.
+
+        Raises:
+            CalibAllError: The input cannot be used.
+        """
+        return calibrate(
+            self.recording,
+            self.robot,
+            mark=mark,
+            mark_link=mark_link,
+            settings=settings,
+            on_progress=self._on_progress,
+        )
+
+    def save(
+        self, folder: Path, calibration: Calibration, evidence: Evidence | None = None
+    ) -> Calibration:
+        """Write pictures, ``report.html`` and ``calibration.yaml``; return what that file holds.
+
+        Args:
+            folder: Where to write.
+            calibration: The result.
+            evidence: What was seen in the images; without it the report has fewer plots.
+
+        Raises:
+            ResultError: A file cannot be written.
+        """
+        recording, robot, report = self.recording, self.robot, self._on_progress
+        began = time.perf_counter()
+        write_pictures(folder, calibration, recording, robot, report)
+        if evidence is not None:
+            write_track(folder, calibration, evidence, recording, robot)
+            _write_mark_search(folder, calibration, evidence, recording)
+        stages = calibration.provenance.stage_times_s
+        times = {"read": self._read_s, **stages, "pictures": time.perf_counter() - began}
+        calibration = _with_stage_times(calibration, times)
+        began = time.perf_counter()
+        report("report", 0.0)
+        write_report(folder, calibration, recording, robot, evidence)
+        times["report"] = time.perf_counter() - began
+        calibration = _with_stage_times(calibration, times)
+        calibration.save(folder)
+        report("report", 1.0)
+        return calibration
 
 
 def _write_mark_search(

@@ -25,7 +25,7 @@ def main(folder: Path) -> None:
     # The recorded masks make this quick; leave `masks` out to calibrate from the images alone.
     recording = load_recording(folder / "recording", masks="recorded")
     robot = load_robot(recording.urdf or "robot.urdf")
-    calibration = calibrate(recording, robot)
+    calibration = calibrate(recording, robot).calibration
 
     print(f"verdict: {calibration.verdict.status}")
     for reason in calibration.verdict.reasons:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calib_all_ros.calibration import calibrate, calibrate_with_evidence
+from calib_all_ros.calibration import calibrate
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.recording.recording import FrameList, Recording, RecordingError
@@ -17,7 +17,7 @@ from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
 from calib_all_ros.simulation.settings import SimulationSettings
 from calib_all_ros.simulation.simulator import SimulatedRecording, simulate
-from calib_all_ros.solving.mark_route import Mark, MarkError
+from calib_all_ros.solving.mark import Mark, MarkError
 
 QUICK = Settings.from_mapping(
     {
@@ -71,7 +71,7 @@ def truth(simulated: SimulatedRecording) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def from_masks(simulated_recording: Recording, demo_robot: Robot) -> Calibration:
-    return calibrate(simulated_recording, demo_robot, settings=QUICK)
+    return calibrate(simulated_recording, demo_robot, settings=QUICK).calibration
 
 
 def test_masks_lead_to_an_accepted_pose(from_masks: Calibration, truth: np.ndarray) -> None:
@@ -115,7 +115,9 @@ def test_covariance_is_positive_and_of_the_right_size(
 def test_the_same_seed_gives_the_same_result(
     simulated_recording: Recording, demo_robot: Robot
 ) -> None:
-    first, second = (calibrate(simulated_recording, demo_robot, settings=LITTLE) for _ in range(2))
+    first, second = (
+        calibrate(simulated_recording, demo_robot, settings=LITTLE).calibration for _ in range(2)
+    )
     np.testing.assert_array_equal(first.T_camera_base, second.T_camera_base)
     assert first.quality == second.quality and first.verdict == second.verdict
 
@@ -124,12 +126,13 @@ def test_images_alone_lead_to_the_pose(
     simulated_recording: Recording, demo_robot: Robot, truth: np.ndarray
 ) -> None:
     heard: list[tuple[str, float]] = []
-    found, evidence = calibrate_with_evidence(
+    run = calibrate(
         replace(simulated_recording, masks=None),
         demo_robot,
         settings=QUICK,
         on_progress=lambda stage, share: heard.append((stage, share)),
     )
+    found, evidence = run.calibration, run.evidence
     angle_deg, distance_m = errors(found, truth)
     assert angle_deg < 0.2 and distance_m < 0.006
     assert found.verdict.status != "rejected", found.verdict.reasons
@@ -148,7 +151,7 @@ def test_mirrored_joints_are_not_accepted(
     recording = mirrored(simulated_recording)
     if not with_masks:
         recording = replace(recording, masks=None)
-    found = calibrate(recording, demo_robot, settings=LITTLE)
+    found = calibrate(recording, demo_robot, settings=LITTLE).calibration
     assert found.verdict.status != "accepted"
     assert found.verdict.reasons
 
@@ -160,13 +163,13 @@ def test_a_wrong_focal_length_is_refused_and_named(
     K = simulated_recording.camera.K.copy()
     K[[0, 1], [0, 1]] *= 1.06
     recording = replace(simulated_recording, camera=replace(simulated_recording.camera, K=K))
-    found = calibrate(recording, demo_robot, settings=QUICK)
+    found = calibrate(recording, demo_robot, settings=QUICK).calibration
     assert errors(found, truth)[1] > 0.03 and found.quality["outline_share"] > 0.9
     assert found.verdict.status == "rejected"
     assert found.verdict.causes[0] == "wrong_intrinsics"
     assert "% shorter than camera_info says" in found.verdict.reasons[0]
     free = replace(QUICK, refinement=replace(QUICK.refinement, focal_scale=True))
-    repaired = calibrate(recording, demo_robot, settings=free)
+    repaired = calibrate(recording, demo_robot, settings=free).calibration
     assert repaired.focal_scale == pytest.approx(1 / 1.06, abs=0.01)
     assert errors(repaired, truth)[1] < 0.02
     assert repaired.verdict.status != "rejected", repaired.verdict.reasons
@@ -200,9 +203,8 @@ def test_a_mark_that_is_lost_is_recorded_and_does_no_harm(
     simulated_recording: Recording, demo_robot: Robot, truth: np.ndarray
 ) -> None:
     mark = Mark((3.0, 3.0), 0, "hand")
-    found, evidence = calibrate_with_evidence(
-        simulated_recording, demo_robot, mark=mark, settings=LITTLE
-    )
+    run = calibrate(simulated_recording, demo_robot, mark=mark, settings=LITTLE)
+    found, evidence = run.calibration, run.evidence
     assert errors(found, truth)[1] < 0.003
     assert found.robot.eef_link == "hand"
     assert evidence.track is not None and evidence.track.mark == mark
@@ -223,7 +225,9 @@ def test_masks_without_robot_are_an_error(
 def test_masks_of_noise_are_rejected(simulated_recording: Recording, demo_robot: Robot) -> None:
     rng = np.random.default_rng(0)
     noise = FrameList([rng.random((240, 320)) < 0.1 for _ in range(20)])
-    found = calibrate(replace(simulated_recording, masks=noise), demo_robot, settings=LITTLE)
+    found = calibrate(
+        replace(simulated_recording, masks=noise), demo_robot, settings=LITTLE
+    ).calibration
     assert found.verdict.status == "rejected"
 
 
@@ -241,7 +245,7 @@ def test_a_distorted_camera_that_lags(demo_robot: Robot) -> None:
         distortion_model="plumb_bob", distortion=(-0.28, 0.09, 0.001, -0.002, 0.0),
     )  # fmt: skip
     simulated = simulate(demo_robot, settings)
-    found = calibrate(read(simulated), demo_robot, settings=LITTLE)
+    found = calibrate(read(simulated), demo_robot, settings=LITTLE).calibration
     angle_deg, distance_m = errors(found, simulated.T_camera_base)
     assert angle_deg < 0.2 and distance_m < 0.006
     assert found.lag_ms == pytest.approx(60.0, abs=10.0)

@@ -101,7 +101,7 @@ def test_two_descriptions_and_two_topics(dual: Robot, tmp_path: Path) -> None:
     recording, robot = load_inputs(files)
     assert robot.kinematics.joint_names == dual.kinematics.joint_names
     assert set(recording.joints.names) == set(dual.kinematics.joint_names)
-    calibration = calibrate(recording, robot, settings=QUICK)
+    calibration = calibrate(recording, robot, settings=QUICK).calibration
     assert calibration.verdict.status != "rejected"
     degrees, metres = se3.difference(calibration.T_camera_base, view.T_camera_base)
     assert degrees < 0.2
@@ -130,7 +130,7 @@ def test_one_arm_may_stand_still(dual: Robot, monkeypatch: pytest.MonkeyPatch) -
         joints=JointTrajectory(view.joint_names, view.joint_stamps_ns, view.joint_positions),
         masks=FrameList(list(view.masks)),
     )
-    calibration = calibrate(recording, dual, settings=QUICK)
+    calibration = calibrate(recording, dual, settings=QUICK).calibration
     assert calibration.verdict.status != "rejected"
     degrees, metres = se3.difference(calibration.T_camera_base, view.T_camera_base)
     assert degrees < 0.2

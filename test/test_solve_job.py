@@ -17,7 +17,7 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import FrameQuality, Provenance, RobotRecord, Verdict
 from calib_all_ros.robot.demo import demo_urdf_path
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solve_job import load_images, load_inputs, save_results
+from calib_all_ros.solve_job import CalibrationJob, load_images, load_inputs
 
 
 def test_robot_comes_from_the_recording_or_from_a_file(simulated_bag: Path) -> None:
@@ -58,7 +58,7 @@ def test_results_carry_the_time_of_all_stages(
         provenance=Provenance("simulated", "", "0", stage_times_s={"search": 2.0}),
         frames=(FrameQuality(3, int(simulated_recording.image_stamps_ns[3]), 0.9),),
     )
-    saved = save_results(tmp_path, calibration, simulated_recording, demo_robot, read_s=1.5)
+    saved = CalibrationJob(simulated_recording, demo_robot, read_s=1.5).save(tmp_path, calibration)
     times = saved.provenance.stage_times_s
     assert list(times) == ["read", "search", "pictures", "report"]
     assert (times["read"], times["search"]) == (1.5, 2.0)

@@ -4,14 +4,13 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
-from calib_all_ros.calibration import Mark, calibrate_with_evidence
+from calib_all_ros.calibration import Mark
 from calib_all_ros.commands.options import CalibrateOptions, RecordingOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
@@ -26,7 +25,7 @@ from calib_all_ros.results.records import Status
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MarkSettings, MaskSettings, ModelSettings, Settings
-from calib_all_ros.solve_job import load_inputs, save_results
+from calib_all_ros.solve_job import CalibrationJob
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import match_joints
 
@@ -121,24 +120,10 @@ def _check_mark_arguments(options: CalibrateOptions) -> None:
 def _calibrate_into(
     folder: Path, options: CalibrateOptions, settings: Settings, bars: StageBars
 ) -> FinishedCalibration:
-    began = time.perf_counter()
-    bars("read", 0.0)
-    recording, robot = load_inputs(options.input_files())
-    mark = _mark(options, robot)
-    read_s = time.perf_counter() - began
-    bars("read", 1.0)
-    calibration, evidence = calibrate_with_evidence(
-        recording,
-        robot,
-        mark=mark,
-        mark_link=options.eef_link,
-        settings=settings,
-        on_progress=bars,
-    )
-    calibration = save_results(
-        folder, calibration, recording, robot, bars, evidence=evidence, read_s=read_s
-    )
-    errors = _errors(calibration, recording, robot)
+    job = CalibrationJob.read(options.input_files(), bars)
+    run = job.calibrate(settings, _mark(options, job.robot), options.eef_link)
+    calibration = job.save(folder, run.calibration, run.evidence)
+    errors = _errors(calibration, job.recording, job.robot)
     if errors is not None:
         logger.info("against the truth that the recording carries: %s", errors)
     return FinishedCalibration(calibration, (), errors)

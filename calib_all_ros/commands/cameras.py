@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,6 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from calib_all_ros import __version__
-from calib_all_ros.calibration import calibrate_with_solution
 from calib_all_ros.camera_set import CameraSet, SeparateResult, refine_cameras
 from calib_all_ros.commands.calibrate import settings_of
 from calib_all_ros.commands.cameras_inputs import (
@@ -25,6 +23,7 @@ from calib_all_ros.commands.cameras_options import CamerasOptions
 from calib_all_ros.commands.cameras_report import as_json, as_table
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.pictures.output_folder import RESULT_PICTURES, whole_or_nothing
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.results.calibration import Calibration
@@ -32,8 +31,7 @@ from calib_all_ros.results.cameras_file import CameraRecord, CamerasResult
 from calib_all_ros.results.records import Status, Verdict
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.settings import Settings
-from calib_all_ros.solve_job import load_inputs, save_results
-from calib_all_ros.solving.evidence import Evidence
+from calib_all_ros.solve_job import CalibrationJob
 
 logger = logging.getLogger(__name__)
 
@@ -46,26 +44,19 @@ class _Camera:
         self.given = given
         self._bars, self._place = bars, place
         self._evidence: Evidence | None = None
-        began = time.perf_counter()
-        self._report("read", 0.0)
         with _naming(given):
-            self.recording, self.robot = load_inputs(given.files)
-        self._read_s = time.perf_counter() - began
+            self.job = CalibrationJob.read(given.files, self._report)
 
     def calibrate(self, settings: Settings) -> SeparateResult:
         """Calibrate it by itself."""
         with _naming(self.given):
-            calibration, self._evidence, solution = calibrate_with_solution(
-                self.recording, self.robot, settings=settings, on_progress=self._report
-            )
-        return SeparateResult(self.given.name, calibration, solution)
+            run = self.job.calibrate(settings)
+        self._evidence = run.evidence
+        return SeparateResult(self.given.name, run.calibration, run.solution)
 
     def save(self, folder: Path, calibration: Calibration) -> Calibration:
         """Write a calibration of this camera, and return what was written."""
-        return save_results(
-            folder, calibration, self.recording, self.robot, self._report,
-            evidence=self._evidence, read_s=self._read_s,
-        )  # fmt: skip
+        return self.job.save(folder, calibration, self._evidence)
 
     def _report(self, stage: str, share: float) -> None:
         self._bars(f"{self._place} {stage}", share)
@@ -113,7 +104,7 @@ def run_cameras(options: CamerasOptions, log: RunLog) -> Status:
                 for number, given in enumerate(inputs, start=1)
             ]
             solved, separate, failures = _calibrated(cameras, settings)
-            together = _with_failures(refine_cameras(separate, settings, clocks), failures)
+            together = _with_failures(refine_cameras(separate, clocks), failures)
             result = _write(folder, solved, together)
         log.copy_to(folder)
     if options.json:
@@ -184,8 +175,8 @@ def _write(folder: Path, cameras: Sequence[_Camera], together: CameraSet) -> Cam
         )
     first = cameras[0]
     result = CamerasResult(
-        recording=first.recording.source,
-        base_frame=first.robot.kinematics.base_frame,
+        recording=first.job.recording.source,
+        base_frame=first.job.robot.kinematics.base_frame,
         verdict=together.verdict,
         cameras=tuple(records),
         joint=together.joint,

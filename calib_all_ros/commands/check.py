@@ -82,7 +82,7 @@ def run_check(options: CheckOptions, log: RunLog) -> CheckStatus:
             bars,
             tolerance=Tolerance(options.tolerance_mm, options.tolerance_deg),
         )
-        notes = (*notes, *check.reference.observations.notes)
+        notes = (*notes, *check.reference.solution.observations.notes)
         finished = FinishedCheck(check, given.source, notes)
         logger.info("verdict: %s", check.status)
         for reason in check.reasons:

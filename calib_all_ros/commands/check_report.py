@@ -43,7 +43,8 @@ def check_document(finished: FinishedCheck) -> dict[str, Any]:
     """Return everything in the order people read it, for YAML and JSON."""
     check = finished.check
     reference = check.reference
-    recording, uncertainty = reference.recording, reference.diagnosis.uncertainty
+    recording, solution = reference.recording, reference.solution
+    uncertainty, used = solution.diagnosis.uncertainty, solution.result.used
     return finite(
         {
             "verdict": check.status,
@@ -53,10 +54,8 @@ def check_document(finished: FinishedCheck) -> dict[str, Any]:
             "camera_frame": recording.camera.frame_id,
             "contour_error_px": check.contour_px,
             "contour_error_of_best_px": check.best_contour_px,
-            "outline_share": float(np.median(check.given.outline_share[reference.result.used])),
-            "outline_share_of_best": float(
-                np.median(check.best.outline_share[reference.result.used])
-            ),
+            "outline_share": float(np.median(check.given.outline_share[used])),
+            "outline_share_of_best": float(np.median(check.best.outline_share[used])),
             "estimated_error": {
                 "meaning": "the given pose of the camera as seen from the one the images ask for",
                 **difference_document(check.difference, check.compatibility),
@@ -67,10 +66,13 @@ def check_document(finished: FinishedCheck) -> dict[str, Any]:
             "given": _pose_document(check.T_camera_base),
             "best": {
                 **_pose_document(reference.T_camera_base),
-                "verdict": reference.verdict,
+                "verdict": reference.solution.verdict,
                 "searched": reference.searched,
                 "covariance": uncertainty and uncertainty.covariance,
-                "quality": {**reference.result.quality, **reference.diagnosis.quality},
+                "quality": {
+                    **reference.solution.result.quality,
+                    **reference.solution.diagnosis.quality,
+                },
             },
             "lag_ms": {"given": 1e3 * check.given.lag_s, "best": 1e3 * check.best.lag_s},
             "mask_bias_px": {"given": check.given.mask_bias_px, "best": check.best.mask_bias_px},
@@ -93,7 +95,7 @@ def check_table(finished: FinishedCheck) -> str:
     """Return a table of some fifteen lines: verdict, error, agreement, files."""
     check = finished.check
     reference = check.reference
-    used = reference.result.used
+    used = reference.solution.result.used
     worst = np.nanmax(np.where(used, check.given.contour_px, np.nan), initial=float("nan"))
     rows: Rows = [("Verdict", check.status.upper())]
     rows += [("", f"- {reason}") for reason in check.reasons]
@@ -109,7 +111,7 @@ def check_table(finished: FinishedCheck) -> str:
     rows += [("Estimated error", f"{difference_text(check.difference)}")]
     rows += difference_rows(check.difference)
     rows.append(("  on the robot", f"{check.add_mm:.1f} mm (mean over its surface)"))
-    uncertainty = reference.diagnosis.uncertainty
+    uncertainty = reference.solution.diagnosis.uncertainty
     if uncertainty is not None:
         rows.append(
             (
@@ -120,7 +122,7 @@ def check_table(finished: FinishedCheck) -> str:
         )
     rows += compatibility_rows(check.compatibility)
     how = "searched, as calibrate does" if reference.searched else "refined from the given one"
-    rows.append(("Best pose", f"{how}; {reference.verdict.status}"))
+    rows.append(("Best pose", f"{how}; {reference.solution.verdict.status}"))
     rows.append(
         (
             "Lag",
@@ -209,7 +211,7 @@ def _pose_document(T_camera_base: NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _frames(check: ExtrinsicsCheck) -> list[dict[str, Any]]:
-    observations, used = check.reference.observations, check.reference.result.used
+    observations, used = check.reference.solution.observations, check.reference.solution.result.used
     stamps = observations.motion.stamps_ns
     return [
         {

@@ -90,7 +90,7 @@ class Comparison:
     @property
     def nearer_share(self) -> float:
         """In which share of the images the one with the smaller contour error is the nearer one."""
-        used = self.checks[0].reference.result.used
+        used = self.checks[0].reference.solution.result.used
         first, second = (check.given.contour_px[used] for check in self.checks)
         nearer = first < second if self.margin_px > 0.0 else second < first
         return float(np.mean(nearer))

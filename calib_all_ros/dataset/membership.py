@@ -15,18 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.quality.check import ExtrinsicsCheck, Reference, Tolerance, judge
-from calib_all_ros.quality.diagnosis import diagnose
-from calib_all_ros.quality.verdict import verdict_of
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.renderer import find_renderer
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.records import FrameQuality, Provenance, Status, Verdict
+from calib_all_ros.results.records import Provenance, Status, Verdict
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
-from calib_all_ros.solving.image_route import refine_with_images
-from calib_all_ros.solving.mask_refinement import refine_from_masks
+from calib_all_ros.solution import solve
 from calib_all_ros.solving.observations import prepare
-from calib_all_ros.solving.route import Start
+from calib_all_ros.solving.pipeline import Start
 
 # An episode that cannot tell by itself agrees when the drawn outline is this near to the seen one,
 # pixels, or not much farther than in the images that the pose comes from,
@@ -80,16 +77,16 @@ def examine(
     """
     renderer = find_renderer(settings.rendering.backend, settings.models.device)
     observations = prepare(recording, robot, settings.frames, renderer)
-    refine = refine_with_images if observations.masks is None else refine_from_masks
-    result = refine(observations, settings, Start(calibration.T_camera_base, "given"))
-    diagnosis = diagnose(observations, result, settings)
-    verdict = verdict_of(diagnosis.findings, observations.warnings)
-    reference = Reference(
-        recording, robot, settings, observations, result, diagnosis, verdict, searched=False
-    )
+    start = Start(calibration.T_camera_base, "given")
+    solution = solve(observations, settings, (start,), search=False)
+    reference = Reference(recording, robot, settings, solution, searched=False)
     check = judge(reference, calibration.T_camera_base, tolerance)
     doubts = (
-        *(f.sentence for f in diagnosis.findings if f.severity != "note" and f.cause not in _WEAK),
+        *(
+            finding.sentence
+            for finding in solution.diagnosis.findings
+            if finding.severity != "note" and finding.cause not in _WEAK
+        ),
         *observations.warnings,
     )
     if check.status == "rejected":
@@ -133,22 +130,12 @@ def result_for(
         note: With which episodes it was solved.
     """
     check = member.check
-    result, observations = check.reference.result, check.reference.observations
-    numbers = observations.frames[observations.solve]
-    frames = tuple(
-        FrameQuality(
-            index=int(number),
-            stamp_ns=int(recording.image_stamps_ns[number]),
-            iou=float(check.given.iou[i]),
-            contour_px=_finite(check.given.contour_px[i]),
-            used=bool(result.used[i]),
-        )
-        for i, number in enumerate(numbers)
-    )
+    solution = check.reference.solution
+    used = solution.result.used
     group = calibration.verdict
     status = max((group.status, member.status), key=_RANK.__getitem__)
     quality = dict(calibration.quality)
-    quality["iou_median"] = float(np.median(check.given.iou[result.used]))
+    quality["iou_median"] = float(np.median(check.given.iou[used]))
     if np.isfinite(check.contour_px):
         quality["contour_median_px"] = check.contour_px
     quality["own_pose_position_mm"] = check.difference.position_mm
@@ -157,10 +144,10 @@ def result_for(
         calibration,
         camera=recording.camera,
         verdict=Verdict(status, (*member.reasons, *group.reasons), group.findings),
-        provenance=_provenance(recording, calibration, numbers[result.used]),
+        provenance=_provenance(recording, calibration, solution.frame_numbers[used]),
         quality=quality,
-        frames=frames,
-        notes=(note, f"asked about that pose: {member.why}", *observations.notes),
+        frames=solution.frame_table(check.given.iou, check.given.contour_px),
+        notes=(note, f"asked about that pose: {member.why}", *solution.observations.notes),
         lag_ms=1e3 * check.given.lag_s if calibration.lag_ms is not None else None,
         mask_bias_px=check.given.mask_bias_px if calibration.mask_bias_px is not None else None,
     )
@@ -205,7 +192,3 @@ def _provenance(
         created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         frames_used=tuple(int(number) for number in used),
     )
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) and value >= 0 else None

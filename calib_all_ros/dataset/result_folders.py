@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from calib_all_ros.calibration import calibrate_with_evidence
 from calib_all_ros.dataset.episodes import EpisodeRef
 from calib_all_ros.dataset.plan import Reports
 from calib_all_ros.dataset.setups import CameraSetup
@@ -21,7 +20,7 @@ from calib_all_ros.results.atomic_file import write_atomically
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
-from calib_all_ros.solve_job import save_results
+from calib_all_ros.solve_job import CalibrationJob
 
 SETUP_FILE = "setup.yaml"
 _LEFT_BY_KILLED = ".unfinished-*"
@@ -50,14 +49,16 @@ def solve_into(
     Raises:
         CalibAllError: The recording cannot be used, or the folder cannot be written.
     """
-    calibration, evidence = calibrate_with_evidence(recording, robot, settings=settings)
+    job = CalibrationJob(recording, robot)
+    run = job.calibrate(settings)
+    calibration = run.calibration
     if note:
         calibration = replace(calibration, notes=(note, *calibration.notes))
     with fresh(target) as folder:
         if reports == "none":
             calibration.save(folder)
             return calibration
-        return save_results(folder, calibration, recording, robot, evidence=evidence)
+        return job.save(folder, calibration, run.evidence)
 
 
 @contextmanager

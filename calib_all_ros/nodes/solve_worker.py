@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import logging
-import time
 from pathlib import Path
 
 import numpy as np
 
-from calib_all_ros.calibration import calibrate_with_evidence
 from calib_all_ros.nodes.solve_requests import (
     GivenMark,
     MarkImage,
@@ -21,8 +19,8 @@ from calib_all_ros.nodes.worker_process import Work
 from calib_all_ros.pictures.display import make_display
 from calib_all_ros.recording.recording import Recording, RecordingError
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
-from calib_all_ros.solve_job import load_images, load_inputs, save_results
-from calib_all_ros.solving.mark_route import Mark
+from calib_all_ros.solve_job import CalibrationJob, load_images
+from calib_all_ros.solving.mark import Mark
 
 # Farther from the nearest image, the stamp of a mark is that of something else.
 _NEAR_ENOUGH_NS = 250_000_000
@@ -81,27 +79,10 @@ def mark_of(given: GivenMark, recording: Recording) -> Mark:
 
 
 def _solve_into(folder: Path, request: Solve, work: Work) -> Solved:
-    began = time.perf_counter()
-    work.progress("read", 0.0)
-    recording, robot = load_inputs(request.files)
-    mark = None if request.mark is None else mark_of(request.mark, recording)
-    read_s = time.perf_counter() - began
-    calibration, evidence = calibrate_with_evidence(
-        recording,
-        robot,
-        mark=mark,
-        mark_link=request.eef_link or None,
-        settings=request.settings,
-        on_progress=work.progress,
+    job = CalibrationJob.read(request.files, work.progress)
+    mark = None if request.mark is None else mark_of(request.mark, job.recording)
+    run = job.calibrate(request.settings, mark, request.eef_link or None)
+    display = make_display(
+        run.calibration, run.evidence, job.recording, job.robot, request.eef_link
     )
-    display = make_display(calibration, evidence, recording, robot, request.eef_link)
-    calibration = save_results(
-        folder,
-        calibration,
-        recording,
-        robot,
-        work.progress,
-        evidence=evidence,
-        read_s=read_s,
-    )
-    return Solved(calibration, display)
+    return Solved(job.save(folder, run.calibration, run.evidence), display)

@@ -30,7 +30,7 @@ def write_check_pictures(folder: Path, check: ExtrinsicsCheck) -> list[Path]:
         ResultError: A file cannot be written.
     """
     reference = check.reference
-    observations, result = reference.observations, reference.result
+    observations, result = reference.solution.observations, reference.solution.result
     recorded = observations.masks is not None
     order = np.argsort(-np.nan_to_num(check.given.contour_px, nan=np.inf), kind="stable")
     files = []

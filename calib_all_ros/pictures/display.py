@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.pictures.estimates import estimate_of
@@ -18,8 +19,7 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.display import Display
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.robot.errors import RobotError
-from calib_all_ros.solving.evidence import Evidence
-from calib_all_ros.solving.mark_route import MarkTrack
+from calib_all_ros.solving.mark import MarkTrack
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import View, make_view, match_joints
 

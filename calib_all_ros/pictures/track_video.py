@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.pictures.animation import animated_webp
 from calib_all_ros.pictures.caption import LegendEntry, with_caption
 from calib_all_ros.pictures.display import expected_mark
@@ -27,8 +28,7 @@ from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.atomic_file import write_atomically
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.evidence import Evidence
-from calib_all_ros.solving.mark_route import TrackedImages
+from calib_all_ros.solving.mark import TrackedImages
 from calib_all_ros.tracking.track import ImageSequence
 
 Array = NDArray[np.float64]

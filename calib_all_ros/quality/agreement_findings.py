@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.quality.limits import VerdictLimits
 from calib_all_ros.results.records import Finding, Severity
-from calib_all_ros.solving.route import RouteResult
+from calib_all_ros.solving.pipeline import PoseResult
 
 # So many images whose lags follow their times so closely show a drift.
 MIN_LATE_IMAGES = 4
@@ -19,7 +19,7 @@ GENERAL_ADVICE = (
 )
 
 
-def overlap_findings(result: RouteResult, limits: VerdictLimits) -> list[Finding]:
+def overlap_findings(result: PoseResult, limits: VerdictLimits) -> list[Finding]:
     """Judge how much of the robot's outline, drawn at the pose, is seen in the images."""
     figures = (
         (
@@ -67,7 +67,7 @@ def _shortfall(share: float, refused: float, doubted: float, evidence: str) -> l
     return [Finding("unexplained", severity, evidence, GENERAL_ADVICE, strength)]
 
 
-def held_out_findings(result: RouteResult, limits: VerdictLimits) -> list[Finding]:
+def held_out_findings(result: PoseResult, limits: VerdictLimits) -> list[Finding]:
     """Judge whether images that were not fitted agree as well as those that were."""
     held_out = result.quality.get("held_out_outline_share")
     fitted = result.quality.get("outline_share")
@@ -83,7 +83,7 @@ def held_out_findings(result: RouteResult, limits: VerdictLimits) -> list[Findin
     return [Finding("unexplained", "warning", evidence, GENERAL_ADVICE, strength)]
 
 
-def start_findings(result: RouteResult, limits: VerdictLimits) -> list[Finding]:
+def start_findings(result: PoseResult, limits: VerdictLimits) -> list[Finding]:
     """Judge whether independent starts led to one pose."""
     starts = result.starts
     if starts.rival <= limits.doubted_rival:
@@ -100,7 +100,7 @@ def start_findings(result: RouteResult, limits: VerdictLimits) -> list[Finding]:
 
 
 def timing_findings(
-    result: RouteResult,
+    result: PoseResult,
     frame_numbers: NDArray[np.intp],
     stamps_s: NDArray[np.float64],
     limits: VerdictLimits,
@@ -132,7 +132,7 @@ def timing_findings(
     return findings
 
 
-def _drift(result: RouteResult, stamps_s: NDArray[np.float64]) -> float | None:
+def _drift(result: PoseResult, stamps_s: NDArray[np.float64]) -> float | None:
     """Return by how much the lag grows each second, if late images get later and later."""
     late = np.isfinite(result.own_lag_s)
     known = late | result.used
@@ -146,7 +146,7 @@ def _drift(result: RouteResult, stamps_s: NDArray[np.float64]) -> float | None:
 
 
 def _images_out_of_step(
-    result: RouteResult,
+    result: PoseResult,
     frame_numbers: NDArray[np.intp],
     stamps_s: NDArray[np.float64],
     limits: VerdictLimits,

@@ -8,7 +8,6 @@ the estimated error; it counts as far as it exceeds what the recording can tell.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.diagnosis import Diagnosis, diagnose
+from calib_all_ros.progress import Progress, silent
 from calib_all_ros.quality.errors_against_truth import PoseErrors, pose_errors
 from calib_all_ros.quality.fixed_pose import Agreement, agreement_at
 from calib_all_ros.quality.observability import view_figures
@@ -26,22 +25,18 @@ from calib_all_ros.quality.pose_difference import (
     compatibility,
     pose_difference,
 )
-from calib_all_ros.quality.verdict import verdict_of
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.renderer import find_renderer
-from calib_all_ros.results.records import Verdict
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
+from calib_all_ros.solution import Solution, solve
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.image_route import refine_with_images, solve_from_images
-from calib_all_ros.solving.mask_refinement import refine_from_masks
-from calib_all_ros.solving.mask_route import solve_from_masks
+from calib_all_ros.solving.mask_measurer import mask_problem
 from calib_all_ros.solving.observations import Observations, prepare
-from calib_all_ros.solving.route import RouteResult, Start
+from calib_all_ros.solving.pipeline import Start
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
 
 CheckStatus = Literal["accepted", "warning", "rejected", "cannot say"]
-Progress = Callable[[str, float], None]
 
 # From further away a refinement may end anywhere.
 FAR_M = 0.1
@@ -81,37 +76,26 @@ class Reference:
         recording: The recording.
         robot: Its robot.
         settings: How it was found.
-        observations: The frames it was fitted to.
-        result: The pose with its evidence.
-        diagnosis: Its uncertainty and what may be wrong with it.
-        verdict: Whether it can be vouched for.
+        solution: The pose, its uncertainty and whether it can be vouched for.
         searched: Whether the camera was searched, the given pose being too far off or wrong.
     """
 
     recording: Recording
     robot: Robot
     settings: Settings
-    observations: Observations
-    result: RouteResult
-    diagnosis: Diagnosis
-    verdict: Verdict
+    solution: Solution
     searched: bool
 
     @property
     def T_camera_base(self) -> NDArray[np.float64]:
         """(4, 4)."""
-        return self.result.estimate.T_camera_base
+        return self.solution.result.estimate.T_camera_base
 
     @property
     def problem(self) -> SilhouetteProblem:
         """What was seen in the images, masks recorded or found in them."""
-        observations = self.observations
-        return SilhouetteProblem(
-            observations.surface,
-            observations.motion.subset(observations.solve),
-            observations.camera,
-            self.result.masks,
-            renderer=observations.renderer,
+        return mask_problem(
+            self.solution.observations, self.solution.observations.solve, self.solution.result.masks
         )
 
 
@@ -146,12 +130,12 @@ class ExtrinsicsCheck:
     @property
     def contour_px(self) -> float:
         """Contour error of the given pose, median over the images used."""
-        return self.given.median_contour_px(self.reference.result.used)
+        return self.given.median_contour_px(self.reference.solution.result.used)
 
     @property
     def best_contour_px(self) -> float:
         """Contour error of the reference."""
-        return self.best.median_contour_px(self.reference.result.used)
+        return self.best.median_contour_px(self.reference.solution.result.used)
 
 
 def check_extrinsics(
@@ -159,7 +143,7 @@ def check_extrinsics(
     robot: Robot,
     T_camera_base: NDArray[np.float64],
     settings: Settings | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Progress = silent,
     *,
     tolerance: Tolerance = Tolerance(),
 ) -> ExtrinsicsCheck:
@@ -185,7 +169,7 @@ def find_reference(
     robot: Robot,
     T_start: NDArray[np.float64],
     settings: Settings | None = None,
-    on_progress: Progress | None = None,
+    on_progress: Progress = silent,
 ) -> Reference:
     """Find the pose that a recording asks for, near a given one if there is any.
 
@@ -200,25 +184,22 @@ def find_reference(
         CalibAllError: The recording cannot be used; the message says why.
     """
     settings = settings or Settings()
-    if on_progress:
-        on_progress("prepare", 0.0)
+    on_progress("prepare", 0.0)
     renderer = find_renderer(settings.rendering.backend, settings.models.device)
     observations = prepare(recording, robot, settings.frames, renderer)
     start = Start(T_start, "given")
-    masked = observations.masks is not None
-    result, searched = None, False
+    solution, searched = None, False
     if _in_view(observations, T_start):
-        refine = refine_from_masks if masked else refine_with_images
-        result = refine(observations, settings, start, on_progress)
-        diagnosis, verdict = _judged(observations, result, settings)
-    if result is None or verdict.status == "rejected" or _far(result, T_start):
+        solution = solve(observations, settings, (start,), on_progress=on_progress, search=False)
+    if (
+        solution is None
+        or solution.verdict.status == "rejected"
+        or _far(solution.result.estimate.T_camera_base, T_start)
+    ):
         searched = True
-        solve = solve_from_masks if masked else solve_from_images
-        result = solve(observations, settings, (start,), on_progress)
-        diagnosis, verdict = _judged(observations, result, settings)
-    if on_progress:
-        on_progress("verdict", 1.0)
-    return Reference(recording, robot, settings, observations, result, diagnosis, verdict, searched)
+        solution = solve(observations, settings, (start,), on_progress=on_progress)
+    on_progress("verdict", 1.0)
+    return Reference(recording, robot, settings, solution, searched)
 
 
 def judge(
@@ -233,7 +214,8 @@ def judge(
         T_camera_base: (4, 4) the pose to judge.
         tolerance: Which error is acceptable.
     """
-    result, uncertainty = reference.result, reference.diagnosis.uncertainty
+    solution = reference.solution
+    used, uncertainty = solution.result.used, solution.diagnosis.uncertainty
     difference = pose_difference(T_camera_base, reference.T_camera_base)
     weighed = None
     if uncertainty is not None:
@@ -249,8 +231,8 @@ def judge(
         difference=difference,
         add_mm=errors.add_mm,
         compatibility=weighed,
-        given=agreement_at(problem, T_camera_base, result.used, nuisances),
-        best=agreement_at(problem, reference.T_camera_base, result.used, nuisances),
+        given=agreement_at(problem, T_camera_base, used, nuisances),
+        best=agreement_at(problem, reference.T_camera_base, used, nuisances),
     )
 
 
@@ -260,16 +242,9 @@ def _in_view(observations: Observations, T_camera_base: NDArray[np.float64]) -> 
     return figures.robot_share >= LEAST_ROBOT_SHARE
 
 
-def _far(result: RouteResult, T_start: NDArray[np.float64]) -> bool:
-    degrees, metres = se3.difference(result.estimate.T_camera_base, T_start)
+def _far(T_camera_base: NDArray[np.float64], T_start: NDArray[np.float64]) -> bool:
+    degrees, metres = se3.difference(T_camera_base, T_start)
     return not (metres <= FAR_M and degrees <= FAR_DEG)
-
-
-def _judged(
-    observations: Observations, result: RouteResult, settings: Settings
-) -> tuple[Diagnosis, Verdict]:
-    diagnosis = diagnose(observations, result, settings)
-    return diagnosis, verdict_of(diagnosis.findings, observations.warnings)
 
 
 def _errors(
@@ -285,7 +260,8 @@ def _status(
     weighed: Compatibility | None,
     tolerance: Tolerance,
 ) -> tuple[CheckStatus, tuple[str, ...]]:
-    verdict, uncertainty = reference.verdict, reference.diagnosis.uncertainty
+    solution = reference.solution
+    verdict, uncertainty = solution.verdict, solution.diagnosis.uncertainty
     share = tolerance.share(difference)
     if verdict.status == "rejected" or uncertainty is None or not np.isfinite(share):
         return "cannot say", (

@@ -8,10 +8,10 @@ from datetime import datetime, timezone
 import numpy as np
 
 from calib_all_ros import __version__
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.quality.check import ExtrinsicsCheck
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.records import FrameQuality, Provenance, RobotRecord, Verdict
-from calib_all_ros.solving.evidence import Evidence
+from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
 
 
 def checked_calibration(check: ExtrinsicsCheck, notes: tuple[str, ...] = ()) -> Calibration:
@@ -26,7 +26,9 @@ def checked_calibration(check: ExtrinsicsCheck, notes: tuple[str, ...] = ()) -> 
     """
     reference = check.reference
     recording, kinematics = reference.recording, reference.robot.kinematics
-    used = reference.result.used
+    solution = reference.solution
+    used = solution.result.used
+    frames = solution.frame_table(check.given.iou, check.given.contour_px)
     status = "rejected" if check.status == "cannot say" else check.status
     quality = {
         "estimated_error_position_mm": check.difference.position_mm,
@@ -37,7 +39,7 @@ def checked_calibration(check: ExtrinsicsCheck, notes: tuple[str, ...] = ()) -> 
         "iou_median": float(np.median(check.given.iou[used])),
         "outline_share": float(np.median(check.given.outline_share[used])),
     }
-    uncertainty = reference.diagnosis.uncertainty
+    uncertainty = solution.diagnosis.uncertainty
     if uncertainty is not None:
         # The pose may be off by what was measured, and by what the measurement may be off.
         quality["expected_position_mm"] = (
@@ -54,17 +56,17 @@ def checked_calibration(check: ExtrinsicsCheck, notes: tuple[str, ...] = ()) -> 
             kinematics.base_frame,
             description_hash=reference.robot.description_hash,
         ),
-        verdict=Verdict(status, check.reasons, reference.verdict.findings),
+        verdict=Verdict(status, check.reasons, solution.verdict.findings),
         provenance=Provenance(
             recording=recording.source,
             fingerprint=recording.fingerprint,
             package_version=__version__,
             created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            frames_used=tuple(frame.index for frame in _frames(check) if frame.used),
+            frames_used=tuple(frame.index for frame in frames if frame.used),
             settings=reference.settings.to_mapping(),
         ),
         quality={name: value for name, value in quality.items() if np.isfinite(value)},
-        frames=_frames(check),
+        frames=frames,
         notes=notes,
         lag_ms=1e3 * check.best.lag_s,
     )
@@ -72,20 +74,6 @@ def checked_calibration(check: ExtrinsicsCheck, notes: tuple[str, ...] = ()) -> 
 
 def check_evidence(check: ExtrinsicsCheck) -> Evidence:
     """Return what was seen in the images of a check."""
-    result = check.reference.result
-    return Evidence(check.reference.observations.view, result.masks, None, "", result.timing)
-
-
-def _frames(check: ExtrinsicsCheck) -> tuple[FrameQuality, ...]:
-    observations, used = check.reference.observations, check.reference.result.used
-    contour_px = check.given.contour_px
-    return tuple(
-        FrameQuality(
-            index=int(observations.frames[position]),
-            stamp_ns=int(observations.motion.stamps_ns[position]),
-            iou=float(check.given.iou[row]),
-            contour_px=float(contour_px[row]) if np.isfinite(contour_px[row]) else None,
-            used=bool(used[row]),
-        )
-        for row, position in enumerate(observations.solve)
-    )
+    solution = check.reference.solution
+    result = solution.result
+    return Evidence(solution.observations.view, result.masks, None, "", result.timing)

@@ -27,9 +27,9 @@ from calib_all_ros.quality.uncertainty import PoseUncertainty, pose_uncertainty
 from calib_all_ros.results.records import Finding
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.frame_systems import estimated_columns
-from calib_all_ros.solving.mark_route import MarkOutcome
+from calib_all_ros.solving.mark import MarkOutcome
 from calib_all_ros.solving.observations import Observations
-from calib_all_ros.solving.route import RouteResult, refined_parameters
+from calib_all_ros.solving.pipeline import PoseResult, estimated_parameters
 
 # On the standard deviations; measured by benchmarks/verdict.py.
 FACTOR_WITH_MASKS = 1.0
@@ -53,7 +53,7 @@ class Diagnosis:
 
 def diagnose(
     observations: Observations,
-    result: RouteResult,
+    result: PoseResult,
     settings: Settings,
     mark: MarkOutcome | None = None,
     limits: VerdictLimits = VerdictLimits(),  # noqa: B008
@@ -68,7 +68,9 @@ def diagnose(
         limits: The limits.
     """
     kinematics = observations.motion.kinematics
-    fitted = estimated_columns(refined_parameters(settings), len(kinematics.joint_names))
+    fitted = estimated_columns(
+        estimated_parameters(settings.refinement), len(kinematics.joint_names)
+    )
     T_camera_base = result.estimate.T_camera_base
     width = observations.camera.width
     uncertainty, tests = None, []
@@ -131,7 +133,7 @@ def _relevant(
 
 
 def _mark_findings(
-    observations: Observations, result: RouteResult, mark: MarkOutcome | None
+    observations: Observations, result: PoseResult, mark: MarkOutcome | None
 ) -> list[Finding]:
     if mark is None:
         return []

@@ -8,14 +8,15 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.solving.mask_refinement import mask_problem
+from calib_all_ros.settings import SearchEffort
+from calib_all_ros.solving.mask_measurer import mask_problem
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import Observations
-from calib_all_ros.solving.search import SearchSettings, search_change, search_masks
+from calib_all_ros.solving.search import CHANGE_FRAMES, MASK_FRAMES, search_change, search_masks
 
 # Small on purpose: what is compared is how well each variant can do at all.
-_MASK_EFFORT = SearchSettings(hypotheses=1600, candidates=8, finalists=1)
-_CHANGE_EFFORT = SearchSettings(hypotheses=1500, candidates=8, finalists=1)
+_MASK_EFFORT = SearchEffort(hypotheses=1600, candidates=8, finalists=1)
+_CHANGE_EFFORT = SearchEffort(hypotheses=1500, candidates=8, finalists=1)
 # Joints that hardly move, or move about zero evenly, look alike either way.
 LEAST_DIFFERENCE_RAD = 0.2
 # What right descriptions reach on small pictures: with masks, and with changes between images.
@@ -72,11 +73,11 @@ def _reversed(motion: RobotMotion, name: str) -> RobotMotion:
 
 def _best_overlap(observations: Observations, motion: RobotMotion, seed: int) -> float:
     if observations.masks is not None:
-        frames = observations.spread(_MASK_EFFORT.mask_frames)
+        frames = observations.spread(MASK_FRAMES)
         problem = replace(mask_problem(observations, frames), motion=motion.subset(frames))
         found, _ = search_masks(problem, _MASK_EFFORT, seed)
     else:
-        frames = observations.spread(_CHANGE_EFFORT.change_frames)
+        frames = observations.spread(CHANGE_FRAMES)
         found, _ = search_change(
             observations.images[frames], observations.surface, motion.subset(frames),
             observations.camera, _CHANGE_EFFORT, seed,

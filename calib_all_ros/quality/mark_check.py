@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.results.records import Finding
-from calib_all_ros.solving.mark_route import MarkTrack
+from calib_all_ros.solving.mark import MarkTrack
 from calib_all_ros.solving.motion import RobotMotion
 
 Array = NDArray[np.float64]

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.resizing import shrink_mask
-from calib_all_ros.solving.change import shrink_images
 from calib_all_ros.solving.observations import Observations
+from calib_all_ros.solving.small_pictures import shrink_images
 
 WIDTH_PX = 160
 MIN_IMAGES = 5

@@ -17,7 +17,7 @@ from calib_all_ros.quality.mask_truth import MaskTruth, examine_masks, seen_shar
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.results.records import Cause, Finding, Severity
 from calib_all_ros.solving.observations import Observations
-from calib_all_ros.solving.route import RouteResult
+from calib_all_ros.solving.pipeline import PoseResult
 
 DRAWN_DETAIL_M = 0.005
 CLEARLY_MORE = 0.1
@@ -37,7 +37,7 @@ _MODEL_ADVICE = (
 
 def explain_misfit(
     observations: Observations,
-    result: RouteResult,
+    result: PoseResult,
     findings: Sequence[Finding],
     limits: VerdictLimits,
     seed: int,
@@ -121,7 +121,7 @@ def _too_small(share: float, severity: Severity, strength: float) -> Finding:
 
 
 def _are_bad(
-    truth: MaskTruth, observations: Observations, result: RouteResult, limits: VerdictLimits
+    truth: MaskTruth, observations: Observations, result: PoseResult, limits: VerdictLimits
 ) -> bool:
     """Tell bad masks from a robot that hardly stands out against its background."""
     if (
@@ -168,7 +168,7 @@ def _reversed_joint(directions: JointDirections, strength: float) -> Finding:
 
 
 def _by_exclusion(
-    result: RouteResult,
+    result: PoseResult,
     truth: MaskTruth | None,
     finding: Finding,
     severity: Severity,

@@ -14,7 +14,7 @@ from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.results.records import Finding, Severity
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.observations import Observations
-from calib_all_ros.solving.silhouette_scores import posed_points
+from calib_all_ros.solving.small_pictures import posed_points
 
 EXAMINED_WIDTH_PX = 160
 _DIRECTIONS = ("sideways", "up and down in the image", "along the viewing direction")

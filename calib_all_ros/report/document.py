@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.errors import CalibAllError
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.geometry import se3
 from calib_all_ros.pictures.display import best_row
 from calib_all_ros.pictures.results import STAGE_BEFORE, Scene, check_inputs
@@ -29,7 +30,6 @@ from calib_all_ros.report.provenance import fact_rows, setting_rows
 from calib_all_ros.results import paste
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.evidence import Evidence
 from calib_all_ros.solving.observations import make_view
 
 MOST_PICTURES = 6

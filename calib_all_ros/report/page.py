@@ -14,13 +14,13 @@ from pathlib import Path
 
 import jinja2
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report import words
 from calib_all_ros.report.document import Document, collect
 from calib_all_ros.results.atomic_file import write_atomically
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.evidence import Evidence
 
 REPORT_NAME = "report.html"
 

@@ -22,7 +22,7 @@ from calib_all_ros.report import words
 from calib_all_ros.results.errors import ResultError
 from calib_all_ros.results.records import FrameQuality
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.mark_route import MarkTrack
+from calib_all_ros.solving.mark import MarkTrack
 from calib_all_ros.solving.observations import View
 
 Image = NDArray[np.uint8]

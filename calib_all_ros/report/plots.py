@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.evidence.record import LagCurve, TracePoint
 from calib_all_ros.geometry import se3
 from calib_all_ros.report import vector_graphics as vector
 from calib_all_ros.results.records import FrameQuality
-from calib_all_ros.solving.evidence import LagCurve, TracePoint
 
 if TYPE_CHECKING:
     from matplotlib.artist import Artist

@@ -10,19 +10,18 @@ rotation and translation hang together, and the best iterate is kept instead of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from calib_all_ros.progress import Progress, silent
 from calib_all_ros.rendering.nvdiffrast import Nvdiffrast
 from calib_all_ros.settings import AdamSettings
 from calib_all_ros.solving.estimate import POSE_SIZE, Estimate
-from calib_all_ros.solving.mask_loss import MaskObjective, RasterisedMaskLoss
+from calib_all_ros.solving.mask_loss import MaskObjective, NvdiffrastMaskLoss, RasterisedMaskLoss
 from calib_all_ros.solving.mask_measurements import intersection_over_union
-from calib_all_ros.solving.nvdiffrast_mask_loss import NvdiffrastMaskLoss
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
 
 __all__ = ["AdamFit", "AdamSettings", "fit_adam"]
@@ -32,6 +31,10 @@ BETA1, BETA2 = 0.9, 0.999
 # Keeps the division finite; the loss is a mean over pixels.
 EPSILON = 1e-12
 DETAIL_M = 0.001
+# Of a long descent so many estimates are kept.
+TRACED_STEPS = 200
+# How far the refinement is once the descent is done.
+DESCENT_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -43,19 +46,21 @@ class AdamFit:
         loss: (steps + 1,) mean squared difference of the masks at every iterate.
         best_step: Index of the iterate that was kept.
         iou: (N,) overlap of rendered and observed silhouettes.
+        trace: Some of the estimates on the way, and their losses.
     """
 
     estimate: Estimate
     loss: NDArray[np.float64]
     best_step: int
     iou: NDArray[np.float64]
+    trace: tuple[tuple[Estimate, float], ...]
 
 
 def fit_adam(
     problem: SilhouetteProblem,
     start: Estimate,
     settings: AdamSettings = AdamSettings(),  # noqa: B008
-    on_step: Callable[[Estimate, float], None] | None = None,
+    on_progress: Progress = silent,
 ) -> AdamFit:
     """Fit the camera pose to masks by Adam; the best iterate is kept, not the last.
 
@@ -63,13 +68,15 @@ def fit_adam(
         problem: The masks and the robot; drawn by nvdiffrast, the descent runs on its GPU.
         start: Where to start; its nuisances stay as they are.
         settings: Settings of the descent.
-        on_step: Called with every estimate and its loss.
+        on_progress: Called with "refine" and the share of the whole refinement that is done.
     """
     objective = _objective(problem, start)
     centre = _centre(problem, start)
     estimate = best = start
     losses = np.empty(settings.steps + 1)
     best_step = 0
+    trace = []
+    every = -(-settings.steps // TRACED_STEPS)
     mean = np.zeros(POSE_SIZE)
     square = np.zeros(POSE_SIZE)
     # The published loss is a sum over the pixels of an image.
@@ -79,8 +86,9 @@ def fit_adam(
         losses[step] = loss.value
         if loss.value < losses[best_step]:
             best, best_step = estimate, step
-        if on_step:
-            on_step(estimate, loss.value)
+        if step % every == 0:
+            trace.append((estimate, loss.value))
+            on_progress("refine", DESCENT_SHARE * step / settings.steps)
         gradient = loss.gradient
         if decay:
             gradient = gradient + decay * _pull_of_size(estimate.T_camera_base, centre)
@@ -100,6 +108,7 @@ def fit_adam(
         loss=losses,
         best_step=best_step,
         iou=intersection_over_union(links >= 0, problem.masks, problem.ignore),
+        trace=tuple(trace),
     )
 
 

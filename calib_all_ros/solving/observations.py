@@ -7,6 +7,7 @@ the working size.
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,8 @@ from calib_all_ros.robot.kinematics import Kinematics
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.settings import FrameSettings
 from calib_all_ros.solving.motion import NS_PER_S, RobotMotion
+
+logger = logging.getLogger(__name__)
 
 # Judging sharpness means decoding; of a long recording so many images are looked at.
 MAX_EXAMINED_FRAMES = 150
@@ -219,6 +222,7 @@ def prepare(
     if recording.masks is None or len(usable) > 1:
         require_motion(covered.positions[usable], matched.recorded)
     frames, solve = _choose(recording, covered.positions, usable, settings)
+    logger.info("using %d images for the pose: %s", len(solve), frames[solve].tolist())
     view = make_view(recording.camera, settings.working_width_px)
     images = np.stack([view.image(recording.images[int(i)]) for i in frames])
     masks = None

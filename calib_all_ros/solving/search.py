@@ -7,23 +7,24 @@ configurations; the best few, kept diverse, are refined.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.progress import Progress, silent
 from calib_all_ros.robot.surface import RobotSurface
-from calib_all_ros.solving.change import change_probability, shrink_images
-from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.gauss_newton import Parameters
-from calib_all_ros.solving.hypotheses import (
-    evidence_from_weights,
+from calib_all_ros.settings import SearchEffort
+from calib_all_ros.solving.camera_samples import (
+    image_moments,
     perturb,
     place_cameras,
     sample_rotations,
 )
+from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.mask_measurements import prepare_targets
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.silhouette_fit import (
@@ -32,14 +33,19 @@ from calib_all_ros.solving.silhouette_fit import (
     TargetPyramid,
     fit_silhouettes,
 )
-from calib_all_ros.solving.silhouette_scores import PosedRobot, posed_points
-from calib_all_ros.solving.start_agreement import (
-    StartAgreement,
-    start_agreement,
-    view_separation,
+from calib_all_ros.solving.small_pictures import (
+    PosedRobot,
+    change_probability,
+    posed_points,
+    shrink_images,
 )
 
-Progress = Callable[[float], None]
+# Size of the pictures that hypotheses are scored on, and of the details they leave out.
+WIDTH_PX = 64
+DETAIL_M = 0.025
+# Images that are searched with masks; without masks, those of which all pairs are compared.
+MASK_FRAMES = 5
+CHANGE_FRAMES = 8
 # So many candidates are followed to the end to see whether they agree.
 AGREEING_CANDIDATES = 6
 BATCHES = 4
@@ -49,29 +55,74 @@ FULL_MOTION_M = 0.15
 # hypotheses that come to it need no third.
 CONVINCING_OVERLAP = 0.9
 CONVINCING_HYPOTHESES = 2
+# A start that scores less than this share of the best has failed, and says nothing.
+SUCCESSFUL_SHARE = 0.9
+# Closer than this, as `view_separation` measures it, two poses are one.
+SAME_VIEW = 0.3
 
 
 @dataclass(frozen=True)
-class SearchSettings:
-    """How hard to search.
+class StartAgreement:
+    """What came of the starts.
 
     Attributes:
-        hypotheses: Camera poses scored first.
-        width_px: Width of the pictures they are scored on.
-        detail_m: Details of the robot smaller than this are left out in these pictures.
-        mask_frames: Frames used with masks.
-        change_frames: Frames used without masks; all pairs of them are compared.
-        candidates: Diverse best hypotheses that are refined.
-        finalists: Refined candidates that are followed further.
+        tried: Starts that were refined.
+        agreeing: Those of them that ended at the best pose, itself included.
+        rival: Score of the best other pose over that of the best, 0 without one.
     """
 
-    hypotheses: int = 6000
-    width_px: int = 64
-    detail_m: float = 0.025
-    mask_frames: int = 5
-    change_frames: int = 8
-    candidates: int = 24
-    finalists: int = 3
+    tried: int
+    agreeing: int
+    rival: float
+
+    def joined(self, other: StartAgreement) -> StartAgreement:
+        """Return what two rounds of starts say together."""
+        return StartAgreement(
+            self.tried + other.tried,
+            self.agreeing + other.agreeing,
+            max(self.rival, other.rival),
+        )
+
+
+NO_STARTS = StartAgreement(0, 0, 0.0)
+
+
+def view_separation(
+    first: NDArray[np.float64], second: NDArray[np.float64], centre: NDArray[np.float64]
+) -> float:
+    """Return how different two views are: 1 for 20 degrees or for 15 % of the distance.
+
+    Args:
+        first: (4, 4) ``T_camera_base``.
+        second: (4, 4) the other.
+        centre: (3,) of the robot, base frame.
+    """
+    cosine = (np.einsum("ij,ij->", first[:3, :3], second[:3, :3]) - 1.0) / 2.0
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    a = first[:3, :3] @ centre + first[:3, 3]
+    b = second[:3, :3] @ centre + second[:3, 3]
+    return float(angle / np.radians(20) + np.linalg.norm(a - b) / (0.15 * np.linalg.norm(a)))
+
+
+def start_agreement(
+    poses: Sequence[NDArray[np.float64]], scores: Sequence[float], centre: NDArray[np.float64]
+) -> StartAgreement:
+    """Compare refined starts.
+
+    Args:
+        poses: (4, 4) each, ``T_camera_base``.
+        scores: How well each explains the images, higher is better.
+        centre: (3,) of the robot, base frame.
+    """
+    best = int(np.argmax(scores))
+    most = max(float(scores[best]), 1e-9)
+    agreeing, rival = 0, 0.0
+    for pose, score in zip(poses, scores, strict=True):
+        if view_separation(pose, poses[best], centre) > SAME_VIEW:
+            rival = max(rival, float(score) / most)
+        elif score >= SUCCESSFUL_SHARE * most:
+            agreeing += 1
+    return StartAgreement(len(poses), agreeing, rival)
 
 
 @dataclass(frozen=True)
@@ -84,43 +135,42 @@ class Candidate:
 
 def search_masks(
     problem: SilhouetteProblem,
-    settings: SearchSettings = SearchSettings(),
+    effort: SearchEffort = SearchEffort(),  # noqa: B008
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: Progress = silent,
 ) -> tuple[list[Candidate], StartAgreement]:
     """Find camera poses that explain masks; best first, scores are mean overlaps.
 
     Args:
         problem: A few (about five) frames, as different as possible.
-        settings: Effort.
+        effort: How hard to search.
         seed: Seed of the random hypotheses.
-        on_progress: Called with the finished share of the work.
+        on_progress: Called with "search" and its finished share.
 
     Returns:
         The candidates, and whether the refined hypotheses agreed.
     """
     rng = np.random.default_rng(seed)
-    scale = settings.width_px / problem.camera.width
+    scale = WIDTH_PX / problem.camera.width
     camera = problem.camera.scaled(scale)
     masks = prepare_targets(problem.masks, scale).masks
-    robot = PosedRobot(problem.surface.simplified(settings.detail_m), problem.motion.link_poses())
+    robot = PosedRobot(problem.surface.simplified(DETAIL_M), problem.motion.link_poses())
     points, _ = _sampled_points(problem.surface, problem.motion)
-    evidence = evidence_from_weights(masks.sum(axis=0).astype(np.float64), camera)
+    moments = image_moments(masks.sum(axis=0).astype(np.float64), camera)
     centre = points.mean(axis=0)
     targets = TargetPyramid(problem.masks, problem.ignore)
     pose_only = Parameters(lag=False, mask_bias=False)
-    rough = (Level(1 / 8, 12, 16.0, 5.0, detail_m=settings.detail_m),)
+    rough = (Level(1 / 8, 12, 16.0, 5.0, detail_m=DETAIL_M),)
     refined: list[Candidate] = []
     # In easy recordings the first of several batches finds the camera, and finds it twice.
     for batch in range(BATCHES):
-        rotations = sample_rotations(-(-settings.hypotheses // BATCHES), rng)
-        poses = place_cameras(rotations, points, np.ones(len(points)), evidence, rng)
+        rotations = sample_rotations(-(-effort.hypotheses // BATCHES), rng)
+        poses = place_cameras(rotations, points, np.ones(len(points)), moments, rng)
         scores = robot.mask_overlap(poses, camera, masks)
-        for index in _diverse(poses, scores, centre, -(-settings.candidates // BATCHES)):
+        for index in _diverse(poses, scores, centre, -(-effort.candidates // BATCHES)):
             fit = fit_silhouettes(problem, Estimate(poses[index]), pose_only, rough, targets)
             refined.append(Candidate(fit.estimate.T_camera_base, float(fit.iou.mean())))
-        if on_progress:
-            on_progress(0.8 * (batch + 1) / BATCHES)
+        on_progress("search", 0.8 * (batch + 1) / BATCHES)
         convincing = sum(candidate.score >= CONVINCING_OVERLAP for candidate in refined)
         if convincing >= CONVINCING_HYPOTHESES:
             break
@@ -135,13 +185,12 @@ def search_masks(
         Level(1 / 4, 8, 6.0, 4.0, detail_m=0.005),
     )
     finalists = []
-    for candidate in _distinct(refined, centre, settings.finalists):
+    for candidate in _distinct(refined, centre, effort.finalists):
         fit = fit_silhouettes(
             problem, Estimate(candidate.T_camera_base), pose_only, closer, targets
         )
         finalists.append(Candidate(fit.estimate.T_camera_base, float(fit.iou.mean())))
-    if on_progress:
-        on_progress(1.0)
+    on_progress("search", 1.0)
     return sorted(finalists, key=lambda candidate: -candidate.score), agreement
 
 
@@ -150,9 +199,9 @@ def search_change(
     surface: RobotSurface,
     motion: RobotMotion,
     camera: Camera,
-    settings: SearchSettings = SearchSettings(),
+    effort: SearchEffort = SearchEffort(),  # noqa: B008
     seed: int = 0,
-    on_progress: Progress | None = None,
+    on_progress: Progress = silent,
 ) -> tuple[list[Candidate], StartAgreement]:
     """Find camera poses that explain what changes between images; best first.
 
@@ -161,35 +210,34 @@ def search_change(
         surface: The robot.
         motion: Its configuration at these images.
         camera: The pinhole camera of the images.
-        settings: Effort.
+        effort: How hard to search.
         seed: Seed of the random hypotheses.
-        on_progress: Called with the finished share of the work.
+        on_progress: Called with "search" and its finished share.
 
     Returns:
         The candidates, and whether those that were followed to the end agreed.
     """
     rng = np.random.default_rng(seed)
-    robot = PosedRobot(surface.simplified(settings.detail_m), motion.link_poses())
+    robot = PosedRobot(surface.simplified(DETAIL_M), motion.link_poses())
     points, mobility = _sampled_points(surface, motion)
     centre = np.average(points, axis=0, weights=mobility)
 
-    small = camera.scaled(settings.width_px / camera.width)
+    small = camera.scaled(WIDTH_PX / camera.width)
     pairs, change = change_probability(shrink_images(images, small.width))
-    evidence = evidence_from_weights(change.mean(axis=0).astype(np.float64) ** 2, small)
-    rotations = sample_rotations(settings.hypotheses, rng)
-    poses = place_cameras(rotations, points, mobility, evidence, rng)
+    moments = image_moments(change.mean(axis=0).astype(np.float64) ** 2, small)
+    rotations = sample_rotations(effort.hypotheses, rng)
+    poses = place_cameras(rotations, points, mobility, moments, rng)
     scores = robot.change_overlap(poses, small, pairs, change)
-    if on_progress:
-        on_progress(0.5)
+    on_progress("search", 0.5)
 
-    kept = _diverse(poses, scores, centre, settings.candidates)
+    kept = _diverse(poses, scores, centre, effort.candidates)
     poses, scores = poses[kept], scores[kept]
     rounds = (
         (1.0, 40, 0.15, 0.08), (1.0, 30, 0.08, 0.05), (1.0, 20, 0.05, 0.03),
         (1.5, 20, 0.03, 0.02), (1.5, 20, 0.015, 0.01),
     )  # fmt: skip
     for done, (zoom, copies, angle, shift) in enumerate(rounds):
-        finer = camera.scaled(zoom * settings.width_px / camera.width)
+        finer = camera.scaled(zoom * WIDTH_PX / camera.width)
         if finer.width != small.width:
             small = finer
             pairs, change = change_probability(shrink_images(images, small.width))
@@ -204,11 +252,10 @@ def search_change(
         # Half of the candidates suffice after each round.
         order = np.argsort(-scores)[: max(AGREEING_CANDIDATES, len(scores) // 2)]
         poses, scores = poses[order], scores[order]
-        if on_progress:
-            on_progress(0.5 + 0.5 * (done + 1) / len(rounds))
+        on_progress("search", 0.5 + 0.5 * (done + 1) / len(rounds))
     ranked = [Candidate(pose, float(score)) for pose, score in zip(poses, scores, strict=True)]
     agreement = start_agreement(list(poses), scores.tolist(), centre)
-    return _distinct(ranked, centre, settings.finalists), agreement
+    return _distinct(ranked, centre, effort.finalists), agreement
 
 
 def _sampled_points(

@@ -8,7 +8,6 @@ have a say gets narrower.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import cv2
@@ -20,7 +19,6 @@ from calib_all_ros.geometry.resizing import shrink
 from calib_all_ros.masks.from_recording import SegmentedFrames, segment
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.surface import RobotSurface
-from calib_all_ros.solving.change import exposure_gains
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.motion import RobotMotion
@@ -30,6 +28,7 @@ from calib_all_ros.solving.silhouette_fit import (
     SilhouetteProblem,
     fit_silhouettes,
 )
+from calib_all_ros.solving.small_pictures import exposure_gains
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,12 @@ class SelfMaskedFit:
     Attributes:
         fit: The last fit, to the last masks.
         segmented: The last masks, of the frames used.
+        trace: The estimate after each round, and its cost.
     """
 
     fit: SilhouetteFit
     segmented: SegmentedFrames
+    trace: tuple[tuple[Estimate, float], ...]
 
 
 class ImageStack:
@@ -116,7 +117,6 @@ def refine_from_images(
     use: NDArray[np.intp],
     rounds: tuple[Round, ...],
     parameters: Parameters = Parameters(),  # noqa: B008
-    on_round: Callable[[int, SelfMaskedFit], None] | None = None,
 ) -> SelfMaskedFit:
     """Alternate segmentation and fit.
 
@@ -129,10 +129,9 @@ def refine_from_images(
         use: (M,) indices of the frames to fit.
         rounds: What to do.
         parameters: Which nuisances to estimate.
-        on_round: Called after every round.
     """
-    estimate = start
-    for number, turn in enumerate(rounds):
+    estimate, trace = start, []
+    for turn in rounds:
         small = camera.scaled(turn.scale)
         T_camera_link = estimate.T_camera_base @ estimate.link_poses(motion)
         rendered = silhouettes(
@@ -147,7 +146,5 @@ def refine_from_images(
         fresh = replace(estimate, mask_bias_px=0.0)
         fit = fit_silhouettes(problem, fresh, parameters, turn.levels)
         estimate = fit.estimate
-        result = SelfMaskedFit(fit, segmented)
-        if on_round:
-            on_round(number, result)
-    return result
+        trace.append((estimate, fit.cost))
+    return SelfMaskedFit(fit, segmented, tuple(trace))

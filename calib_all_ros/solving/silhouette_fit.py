@@ -7,7 +7,6 @@ and 15 degrees), the full size gives the accuracy.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,6 +27,9 @@ from calib_all_ros.solving.mask_measurements import (
 )
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.outline import Outline, render_outline
+
+# At smaller sizes a pixel is larger than any bias or scale worth estimating.
+LEAST_NUISANCE_SCALE = 1 / 4
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,7 @@ class SilhouetteFit:
         contour_px: (N,) median distance of the outlines, NaN where not measured.
         system: The linearised measurements at the last level.
         termination: "converged" or "step limit".
+        trace: Every estimate that was visited, and its cost.
     """
 
     estimate: Estimate
@@ -150,6 +153,7 @@ class SilhouetteFit:
     contour_px: NDArray[np.float64]
     system: LinearSystem | None
     termination: str
+    trace: tuple[tuple[Estimate, float], ...] = ()
 
 
 class TargetPyramid:
@@ -173,7 +177,6 @@ def fit_silhouettes(
     parameters: Parameters = Parameters(),  # noqa: B008
     schedule: tuple[Level, ...] = FULL_SCHEDULE,
     targets: TargetPyramid | None = None,
-    on_step: Callable[[Estimate, float], None] | None = None,
 ) -> SilhouetteFit:
     """Fit the camera pose, and the nuisances asked for, to masks.
 
@@ -184,24 +187,50 @@ def fit_silhouettes(
             move: a pixel there is larger than any bias worth estimating.
         schedule: The image sizes to go through.
         targets: The prepared masks, when several fits share them.
-        on_step: Called with every estimate and its cost.
     """
     targets = targets or TargetPyramid(problem.masks, problem.ignore)
-    estimate = start
+    weights = problem.weights()
+    estimate, trace = start, []
     for level in schedule:
-        taken, estimate, converged = _fit_level(
-            problem, estimate, parameters, level, targets.at(level.scale), on_step
+        camera, observed = problem.camera.scaled(level.scale), targets.at(level.scale)
+        free = (
+            parameters
+            if level.scale >= LEAST_NUISANCE_SCALE
+            else Parameters(lag=parameters.lag, mask_bias=False)
         )
-    last = targets.at(schedule[-1].scale)
-    camera = problem.camera.scaled(schedule[-1].scale)
+        best: tuple[float, Step, Estimate] | None = None
+        converged = False
+        for kernel in np.geomspace(level.first_kernel_px, level.last_kernel_px, level.steps):
+            outline = problem.outline(
+                camera, estimate, level.detail_m, with_joints=free.joint_offsets
+            )
+            bias = estimate.biases_px() * level.scale
+            measured = measure_forward(outline, observed, bias, weights)
+            if level.backward:
+                measured = measured.joined(measure_backward(outline, observed, bias, weights))
+            taken = step(estimate, outline, measured, camera, free, kernel, level.scale)
+            trace.append((estimate, taken.cost))
+            # Costs under different kernels do not compare; the overlap always does.
+            overlap = intersection_over_union(outline.masks, observed.masks, observed.ignore)
+            score = float(np.average(overlap, weights=weights))
+            if best is None or score > best[0]:
+                best = score, taken, estimate
+            estimate = taken.estimate
+            converged = taken.shift_px < level.stop_px
+            if converged:
+                break
+        if not converged:
+            assert best is not None
+            _, taken, estimate = best
     outline = problem.outline(camera, estimate)
     return SilhouetteFit(
         estimate=estimate,
-        iou=intersection_over_union(outline.masks, last.masks, last.ignore),
+        iou=intersection_over_union(outline.masks, observed.masks, observed.ignore),
         cost=taken.cost,
         contour_px=frame_distance_px(taken.system, len(problem.masks)),
         system=taken.system,
         termination="converged" if converged else "step limit",
+        trace=tuple(trace),
     )
 
 
@@ -220,51 +249,6 @@ def evaluate(
     system = step(estimate, outline, measured, problem.camera, Parameters(), kernel_px).system
     iou = intersection_over_union(outline.masks, targets.masks, targets.ignore)
     return iou, frame_distance_px(system, len(problem.masks))
-
-
-def _fit_level(
-    problem: SilhouetteProblem,
-    estimate: Estimate,
-    parameters: Parameters,
-    level: Level,
-    targets: MaskTargets,
-    on_step: Callable[[Estimate, float], None] | None,
-) -> tuple[Step, Estimate, bool]:
-    """Return the step taken from the estimate that was kept, that estimate, and convergence."""
-    camera = problem.camera.scaled(level.scale)
-    weights = problem.weights()
-    if level.scale < 1 / 4:
-        parameters = replace(
-            parameters,
-            mask_bias=False,
-            image_biases=False,
-            focal_scale=False,
-            frame_lags=False,
-            joint_offsets=False,
-        )
-    kernels = np.geomspace(level.first_kernel_px, level.last_kernel_px, level.steps)
-    best: tuple[float, Step, Estimate] | None = None
-    for kernel in kernels:
-        outline = problem.outline(
-            camera, estimate, level.detail_m, with_joints=parameters.joint_offsets
-        )
-        bias = estimate.biases_px() * level.scale
-        measured = measure_forward(outline, targets, bias, weights)
-        if level.backward:
-            measured = measured.joined(measure_backward(outline, targets, bias, weights))
-        taken = step(estimate, outline, measured, camera, parameters, kernel, level.scale)
-        if on_step:
-            on_step(estimate, taken.cost)
-        # Costs under different kernels do not compare; the overlap always does.
-        overlap = intersection_over_union(outline.masks, targets.masks, targets.ignore)
-        score = -float(np.average(overlap, weights=weights))
-        if best is None or score < best[0]:
-            best = (score, taken, estimate)
-        estimate = taken.estimate
-        if taken.shift_px < level.stop_px:
-            return taken, estimate, True
-    assert best is not None
-    return best[1], best[2], False
 
 
 def frame_distance_px(system: LinearSystem | None, count: int) -> NDArray[np.float64]:

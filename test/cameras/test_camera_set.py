@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros import camera_set
-from calib_all_ros.calibration import calibrate_with_solution
+from calib_all_ros.calibration import calibrate
 from calib_all_ros.camera_set import SeparateResult, refine_cameras
 from calib_all_ros.geometry import se3
 from calib_all_ros.quality.pose_difference import compatibility, pose_difference
@@ -36,8 +36,8 @@ def apart(two_views: Any, demo_robot: Robot) -> list[SeparateResult]:
     results = []
     for number, name in enumerate(NAMES):
         recording = two_views.recording(number, LAG_S, offsets_of(demo_robot))
-        calibration, _, solution = calibrate_with_solution(recording, demo_robot, settings=settings)
-        results.append(SeparateResult(name, calibration, solution))
+        run = calibrate(recording, demo_robot, settings=settings)
+        results.append(SeparateResult(name, run.calibration, run.solution))
     return results
 
 
@@ -51,7 +51,7 @@ def errors_mm(calibrations: list[Any], two_views: Any) -> list[float]:
 def test_together_they_are_nearer_to_the_truth(
     apart: list[SeparateResult], two_views: Any, demo_robot: Robot
 ) -> None:
-    together = refine_cameras(apart, two_views.settings(joint_offsets=True))
+    together = refine_cameras(apart)
     assert together.verdict.status == "accepted"
     assert together.joint is not None and together.joint.clocks == (NAMES,)
     refined = [together.calibrations[name] for name in NAMES]
@@ -75,7 +75,7 @@ def test_together_they_are_nearer_to_the_truth(
 def test_the_relative_pose_is_within_its_covariance(
     apart: list[SeparateResult], two_views: Any
 ) -> None:
-    together = refine_cameras(apart, two_views.settings(joint_offsets=True))
+    together = refine_cameras(apart)
     (pair,) = together.relative_poses
     assert (pair.a, pair.b) == NAMES
     first, second = (view.T_camera_base for view in two_views.views)
@@ -98,7 +98,7 @@ def test_the_relative_pose_is_within_its_covariance(
 def test_a_rejected_camera_stays_out(apart: list[SeparateResult], two_views: Any) -> None:
     bad = replace(apart[1].calibration, verdict=Verdict("rejected", ("no",)))
     separate = [apart[0], replace(apart[1], calibration=bad)]
-    together = refine_cameras(separate, two_views.settings(joint_offsets=True))
+    together = refine_cameras(separate)
     assert together.joint is None and together.relative_poses == ()
     assert together.verdict.status == "rejected"
     assert together.verdict.reasons == ("right: no",)
@@ -120,7 +120,7 @@ def late(result: SeparateResult, lag_s: float) -> SeparateResult:
 
 def test_cameras_on_two_clocks_keep_their_lags(apart: list[SeparateResult], two_views: Any) -> None:
     separate = [apart[0], late(apart[1], 0.02)]
-    together = refine_cameras(separate, two_views.settings(joint_offsets=True))
+    together = refine_cameras(separate)
     assert together.joint is not None and together.joint.clocks == (("left",), ("right",))
     lags = [together.calibrations[name].lag_ms for name in NAMES]
     assert lags[1] == pytest.approx(lags[0] + 20.0, abs=1.0)
@@ -130,12 +130,11 @@ def test_cameras_on_two_clocks_keep_their_lags(apart: list[SeparateResult], two_
 def test_a_clock_that_the_images_contradict_is_told(
     apart: list[SeparateResult], two_views: Any
 ) -> None:
-    settings = two_views.settings(joint_offsets=True)
-    near = refine_cameras([apart[0], late(apart[1], 0.004)], settings, [NAMES])
+    near = refine_cameras([apart[0], late(apart[1], 0.004)], [NAMES])
     assert near.verdict.status == "warning"
     assert "on one clock disagree" in near.verdict.reasons[-1]
     assert near.calibrations["left"].lag_ms == near.calibrations["right"].lag_ms
-    far = refine_cameras([apart[0], late(apart[1], 0.1)], settings, [NAMES])
+    far = refine_cameras([apart[0], late(apart[1], 0.1)], [NAMES])
     assert far.joint is not None and far.joint.clocks == (("left",), ("right",))
     assert far.verdict.status == "warning"
     assert "contradict the clocks" in far.verdict.reasons[-1]
@@ -144,7 +143,7 @@ def test_a_clock_that_the_images_contradict_is_told(
 def test_frames_of_one_name_are_told(apart: list[SeparateResult], two_views: Any) -> None:
     camera = apart[0].calibration.camera
     alike = replace(apart[1], calibration=replace(apart[1].calibration, camera=camera))
-    together = refine_cameras([apart[0], alike], two_views.settings(joint_offsets=True))
+    together = refine_cameras([apart[0], alike])
     assert together.verdict.status == "warning"
     assert "call their frame 'camera_0_optical_frame' alike" in together.verdict.reasons[0]
 
@@ -156,7 +155,7 @@ def test_cameras_that_cannot_be_refined_together_keep_their_results(
         raise JointRefinementError("record more varied robot poses")
 
     monkeypatch.setattr(camera_set, "refine_jointly", fail)
-    together = refine_cameras(apart, two_views.settings(joint_offsets=True))
+    together = refine_cameras(apart)
     assert together.joint is None and together.relative_poses == ()
     assert together.verdict.status == "warning"
     assert together.verdict.reasons[-1] == "record more varied robot poses"

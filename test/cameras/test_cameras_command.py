@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 import yaml
 
-from calib_all_ros.calibration import calibrate_with_solution
-from calib_all_ros.commands import cameras, cameras_inputs
+from calib_all_ros import solve_job
+from calib_all_ros.calibration import calibrate as really_calibrate
+from calib_all_ros.commands import cameras_inputs
 from calib_all_ros.commands.arguments import Parser
 from calib_all_ros.commands.cameras import run_cameras
 from calib_all_ros.commands.cameras_arguments import add_cameras
@@ -196,9 +197,9 @@ def test_one_camera_that_fails_leaves_the_others(
     def calibrate(recording: Recording, *arguments: Any, **settings: Any) -> Any:
         if recording.camera.frame_id in failing:
             raise RecordingError(f"nothing moves before {recording.camera.frame_id}")
-        return calibrate_with_solution(recording, *arguments, **settings)
+        return really_calibrate(recording, *arguments, **settings)
 
-    monkeypatch.setattr(cameras, "calibrate_with_solution", calibrate)
+    monkeypatch.setattr(solve_job, "calibrate", calibrate)
     options = CamerasOptions(
         recording=bag,
         out=tmp_path / "out",

@@ -116,7 +116,7 @@ def test_episodes_together_are_better_than_alone(
 
     def solved(recording: Recording, count: int) -> tuple[float, float]:
         settings = Settings(frames=FrameSettings(count=count), search=effort)
-        result = calibrate(recording, demo_robot, settings=settings)
+        result = calibrate(recording, demo_robot, settings=settings).calibration
         error_m = se3.difference(result.T_camera_base, truth)[1]
         return 1e3 * error_m, result.quality["expected_position_mm"]
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from calib_all_ros import calibration as calibration_module
 from calib_all_ros.calibration import calibrate
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.evidence import gathering
 from calib_all_ros.geometry import se3
 from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksError
 from calib_all_ros.models.errors import ModelUnavailableError
@@ -21,9 +21,9 @@ from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MaskSettings, Settings
-from calib_all_ros.solving.image_route import solve_from_images
-from calib_all_ros.solving.mark_route import Mark
-from calib_all_ros.solving.route import RouteResult
+from calib_all_ros.solution import Solution, solve
+from calib_all_ros.solving.mark import Mark
+from calib_all_ros.solving.observations import Observations
 
 QUICK = Settings.from_mapping(
     {
@@ -42,22 +42,24 @@ def without_masks(simulated_recording: Recording) -> Recording:
 @pytest.fixture(scope="module", autouse=True)
 def images_are_solved_once() -> Iterator[None]:
     """What the images alone say is the same in all tests; only what is beside them differs."""
-    solved: list[RouteResult] = []
+    solved: list[Solution] = []
 
-    def solve(*arguments: Any) -> RouteResult:
+    def solve_once(observations: Observations, *arguments: Any) -> Solution:
+        if observations.masks is not None:
+            return solve(observations, *arguments)
         if not solved:
-            solved.append(solve_from_images(*arguments))
+            solved.append(solve(observations, *arguments))
         return solved[0]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(gathering, "solve_from_images", solve)
+        patch.setattr(calibration_module, "solve", solve_once)
         yield
 
 
 @pytest.fixture(scope="module")
 def from_images(without_masks: Recording, demo_robot: Robot) -> Calibration:
     settings = replace(QUICK, masks=MaskSettings(source="images"))
-    return calibrate(without_masks, demo_robot, settings=settings)
+    return calibrate(without_masks, demo_robot, settings=settings).calibration
 
 
 def choice(calibration: Calibration, part: str) -> tuple[str, str]:
@@ -79,7 +81,7 @@ def test_exact_masks_of_a_model_win(
     masks, truth = simulated_recording.masks, simulated_recording.reference_T_camera_base
     assert masks is not None and truth is not None
     sources, made = scripted(lambda number: masks[number])
-    calibration = calibrate(without_masks, demo_robot, settings=QUICK, sources=sources)
+    calibration = calibrate(without_masks, demo_robot, settings=QUICK, sources=sources).calibration
     used, why = choice(calibration, "masks")
     assert used == "grounded_sam2" and "scripted masks" in why and "the images alone" in why
     assert calibration.verdict.status == "accepted", calibration.verdict.reasons
@@ -132,7 +134,7 @@ def test_poor_masks_do_no_harm(
     scripted: Scripted,
 ) -> None:
     sources, _ = scripted(masks)
-    calibration = calibrate(without_masks, demo_robot, settings=QUICK, sources=sources)
+    calibration = calibrate(without_masks, demo_robot, settings=QUICK, sources=sources).calibration
     used, why = choice(calibration, "masks")
     assert used == "images" and reason in why
     assert np.array_equal(calibration.T_camera_base, from_images.T_camera_base)
@@ -168,7 +170,9 @@ def test_the_descent_starts_where_the_images_lead(
         adam=replace(QUICK.adam, steps=30),
     )
     sources, _ = scripted(lambda number: masks[number])
-    calibration = calibrate(without_masks, demo_robot, settings=settings, sources=sources)
+    calibration = calibrate(
+        without_masks, demo_robot, settings=settings, sources=sources
+    ).calibration
     assert choice(calibration, "masks")[0] == "grounded_sam2"
     assert error_m(calibration, truth) < 0.01
 
@@ -191,7 +195,9 @@ def test_a_mark_that_a_model_loses_is_followed_without_it(
     sources, _ = scripted(None)
     sources = replace(sources, tracker=lambda: (FailingTracker(), "it is installed"))
     mark = Mark((150.0, 110.0), 0, "hand")
-    calibration = calibrate(without_masks, demo_robot, mark=mark, settings=QUICK, sources=sources)
+    calibration = calibrate(
+        without_masks, demo_robot, mark=mark, settings=QUICK, sources=sources
+    ).calibration
     used, why = choice(calibration, "track")
     assert used == "Lucas-Kanade"
     assert "Model did not lead to a pose: Model failed: forward() got an unexpected" in why
@@ -224,7 +230,9 @@ def test_recorded_masks_go_before_models(
     simulated_recording: Recording, demo_robot: Robot, scripted: Scripted
 ) -> None:
     sources, made = scripted(failing)
-    calibration = calibrate(simulated_recording, demo_robot, settings=QUICK, sources=sources)
+    calibration = calibrate(
+        simulated_recording, demo_robot, settings=QUICK, sources=sources
+    ).calibration
     assert choice(calibration, "masks") == ("recorded", "the recording brings them")
     assert made == []
 

@@ -61,7 +61,9 @@ def test_the_worker_does_what_calibrate_does(simulated_bag: Path, tmp_path: Path
     solved = heard[-1].result
     assert isinstance(solved, Solved)
     recording, robot = load_inputs(files)
-    expected = calibrate(recording, robot, mark=Mark((160.0, 120.0), 0, "hand"), settings=QUICK)
+    expected = calibrate(
+        recording, robot, mark=Mark((160.0, 120.0), 0, "hand"), settings=QUICK
+    ).calibration
     np.testing.assert_allclose(
         solved.calibration.T_camera_base, expected.T_camera_base, rtol=0, atol=1e-9
     )

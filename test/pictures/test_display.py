@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.geometry import se3
 from calib_all_ros.pictures.display import make_display
 from calib_all_ros.pictures.overlay import AFTER, TARGET
@@ -15,8 +16,7 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import FrameQuality, Provenance, RobotRecord, Verdict
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.robot.errors import RobotError
-from calib_all_ros.solving.evidence import Evidence
-from calib_all_ros.solving.mark_route import Mark, MarkTrack
+from calib_all_ros.solving.mark import Mark, MarkTrack
 from calib_all_ros.solving.observations import make_view
 
 NUMBERS = (2, 7, 11)

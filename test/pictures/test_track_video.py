@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.pictures.track_picture import FOLLOWED, GIVEN, LOST
 from calib_all_ros.pictures.track_video import MOST_FRAMES, video_frames, write_track
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.evidence import Evidence
-from calib_all_ros.solving.mark_route import Mark, MarkTrack
+from calib_all_ros.solving.mark import Mark, MarkTrack
 from calib_all_ros.solving.observations import make_view
 
 HEIGHT, WIDTH = 120, 160

@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.route import RouteResult, Start
-from calib_all_ros.solving.start_agreement import StartAgreement
+from calib_all_ros.solving.pipeline import PoseResult, Start
+from calib_all_ros.solving.search import StartAgreement
 
 
 @pytest.fixture
-def good() -> RouteResult:
+def good() -> PoseResult:
     """What a route finds in six images that nothing is wrong with."""
     count = 6
-    return RouteResult(
+    return PoseResult(
         start=Start(np.eye(4), "search"),
         estimate=Estimate(np.eye(4)),
         used=np.ones(count, bool),

@@ -8,7 +8,7 @@ from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.quality.mark_check import MarkFigures, examine_mark, mark_findings
 from calib_all_ros.simulation.simulator import SimulatedRecording
-from calib_all_ros.solving.mark_route import Mark, MarkTrack
+from calib_all_ros.solving.mark import Mark, MarkTrack
 from calib_all_ros.solving.motion import RobotMotion
 
 POINT = np.array([0.02, -0.01, 0.05])

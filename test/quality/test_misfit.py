@@ -19,7 +19,7 @@ from calib_all_ros.robot.demo import demo_urdf_path
 from calib_all_ros.robot.description import Robot, load_robot
 from calib_all_ros.settings import FrameSettings
 from calib_all_ros.solving.observations import Observations, prepare
-from calib_all_ros.solving.route import RouteResult
+from calib_all_ros.solving.pipeline import PoseResult
 
 LIMITS = VerdictLimits()
 FRAMES = FrameSettings(count=8)
@@ -45,9 +45,7 @@ def reversed_joint(recording: Recording, name: str) -> Recording:
     return replace(recording, joints=JointTrajectory.from_series(series))
 
 
-def causes(
-    observations: Observations, result: RouteResult, *findings: Finding
-) -> tuple[Cause, ...]:
+def causes(observations: Observations, result: PoseResult, *findings: Finding) -> tuple[Cause, ...]:
     found = explain_misfit(observations, result, findings or (MISFIT,), LIMITS, 0)
     return tuple(finding.cause for finding in found)
 
@@ -58,7 +56,7 @@ def test_true_masks_show_what_moves(simulated_recording: Recording, demo_robot: 
 
 
 def test_masks_of_something_still_are_bad(
-    simulated_recording: Recording, demo_robot: Robot, true_masks: np.ndarray, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, true_masks: np.ndarray, good: PoseResult
 ) -> None:
     still = np.zeros_like(true_masks)
     still[:, 10:60, 10:60] = True
@@ -69,7 +67,7 @@ def test_masks_of_something_still_are_bad(
 
 
 def test_masks_that_miss_half_of_the_robot_are_bad(
-    simulated_recording: Recording, demo_robot: Robot, true_masks: np.ndarray, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, true_masks: np.ndarray, good: PoseResult
 ) -> None:
     half = true_masks.copy()
     for mask in half:
@@ -91,7 +89,7 @@ def test_images_without_change_say_nothing_of_masks(
 
 
 def test_a_reversed_joint_is_named(
-    simulated_recording: Recording, demo_robot: Robot, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, good: PoseResult
 ) -> None:
     name = demo_robot.kinematics.joint_names[1]
     observations = observed(reversed_joint(simulated_recording, name), demo_robot)
@@ -104,14 +102,14 @@ def test_a_reversed_joint_is_named(
 
 
 def test_sound_masks_that_nothing_explains_speak_against_the_model(
-    simulated_recording: Recording, demo_robot: Robot, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, good: PoseResult
 ) -> None:
     observations = observed(simulated_recording, demo_robot)
     assert causes(observations, good) == ("wrong_robot_model",)
 
 
 def test_a_base_frame_that_moves_is_named(
-    simulated_recording: Recording, demo_robot: Robot, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, good: PoseResult
 ) -> None:
     kinematics = demo_robot.kinematics
     moving = next(name for name in kinematics.link_names if kinematics.moving_joints(name))
@@ -122,14 +120,14 @@ def test_a_base_frame_that_moves_is_named(
 
 
 def test_nothing_is_explained_where_nothing_is_wrong(
-    simulated_recording: Recording, demo_robot: Robot, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, good: PoseResult
 ) -> None:
     observations = observed(simulated_recording, demo_robot)
     assert explain_misfit(observations, good, [], LIMITS, 0) == []
 
 
 def test_what_is_known_to_be_in_the_view_explains_it(
-    simulated_recording: Recording, demo_robot: Robot, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, good: PoseResult
 ) -> None:
     observations = observed(simulated_recording, demo_robot)
     stranger = Finding("moving_object", "warning", "somebody walks", "keep clear")
@@ -137,7 +135,7 @@ def test_what_is_known_to_be_in_the_view_explains_it(
 
 
 def test_a_robot_that_is_hardly_seen(
-    simulated_recording: Recording, demo_robot: Robot, true_masks: np.ndarray, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, true_masks: np.ndarray, good: PoseResult
 ) -> None:
     dots = np.zeros_like(true_masks)
     dots[:, :4, :4] = True
@@ -150,7 +148,7 @@ def test_a_robot_that_is_hardly_seen(
 
 
 def test_what_was_only_noted_explains_a_misfit(
-    simulated_recording: Recording, demo_robot: Robot, good: RouteResult
+    simulated_recording: Recording, demo_robot: Robot, good: PoseResult
 ) -> None:
     noted = Finding("images_late", "note", "the lag drifts", "synchronise the clocks")
     observations = observed(simulated_recording, demo_robot)

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from calib_all_ros.evidence.record import Evidence, LagCurve, TracePoint
 from calib_all_ros.geometry import se3
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
@@ -21,8 +22,7 @@ from calib_all_ros.results.records import (
 )
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
-from calib_all_ros.solving.evidence import Evidence, LagCurve, TracePoint
-from calib_all_ros.solving.mark_route import Mark, MarkTrack
+from calib_all_ros.solving.mark import Mark, MarkTrack
 from calib_all_ros.solving.observations import make_view
 
 NUMBERS = (1, 4, 7, 10, 13, 16)

@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.document import collect
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.evidence import Evidence
 
 
 def test_with_everything_nothing_is_missing(

@@ -12,12 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.page import REPORT_NAME, write_report
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.errors import ResultError
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.evidence import Evidence
 
 VOID = {"meta", "link", "img", "input", "br"}
 REFERRING = ("src", "href", "xlink:href", "action", "data", "poster", "srcset", "formaction")

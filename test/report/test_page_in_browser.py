@@ -12,13 +12,13 @@ from typing import Any
 
 import pytest
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.page import write_report
 from calib_all_ros.results import paste
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Finding, Verdict
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.evidence import Evidence
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 

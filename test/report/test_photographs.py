@@ -9,12 +9,12 @@ import cv2
 import numpy as np
 import pytest
 
+from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.pictures.results import Scene
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report import photographs
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.evidence import Evidence
 
 
 @pytest.fixture

@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from calib_all_ros.evidence.record import Evidence, LagCurve
 from calib_all_ros.report import plots
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import FrameQuality
-from calib_all_ros.solving.evidence import Evidence, LagCurve
 
 
 def words_in(svg: str | None) -> list[str]:

@@ -54,17 +54,16 @@ def test_weight_decay_makes_rotation_vector_and_translation_smaller(
     pillar_problem: SilhouetteProblem, pillar_truth: NDArray[np.float64]
 ) -> None:
     """So strong that the masks do not matter; by Adam's rule each parameter moves as far."""
-    visited: list[Estimate] = []
     settings = AdamSettings(steps=30, learning_rate=1e-3, weight_decay=1e9)
     start = Estimate(pillar_truth)
-    fit_adam(pillar_problem, start, settings, lambda estimate, _: visited.append(estimate))
+    fit = fit_adam(pillar_problem, start, settings)
 
     def size(estimate: Estimate) -> float:
         T = estimate.T_camera_base
         turn = Rotation.from_matrix(T[:3, :3]).as_rotvec()
         return float(turn @ turn + T[:3, 3] @ T[:3, 3])
 
-    sizes = [size(estimate) for estimate in visited]
+    sizes = [size(estimate) for estimate, _ in fit.trace]
     assert (np.diff(sizes) < 0).all()
 
 

@@ -32,15 +32,11 @@ def refine(
     truth = recording.T_camera_base
     twist = np.concatenate([offset_m * np.array([1.0, -0.8, 0.6]), offset_m * np.ones(3) / 1.7])
     centre = se3.transform(truth, np.array([[0.0, 0.0, 0.4]]))[0]
-    errors: list[float] = []
-
-    def note(_: int, result: SelfMaskedFit) -> None:
-        errors.append(se3.difference(result.fit.estimate.T_camera_base, truth)[1])
-
     found = refine_from_images(
         ImageStack(recording.images), robot.surface, motion, recording.camera,
-        Estimate(truth).moved(twist, centre), USE, rounds, on_round=note,
+        Estimate(truth).moved(twist, centre), USE, rounds,
     )  # fmt: skip
+    errors = [se3.difference(estimate.T_camera_base, truth)[1] for estimate, _ in found.trace]
     return found, errors
 
 

@@ -162,13 +162,8 @@ def test_a_robot_behind_the_camera_is_no_crash(
 def test_steps_are_reported_and_end_where_they_say(
     problem: SilhouetteProblem, simulated: SimulatedRecording
 ) -> None:
-    costs: list[float] = []
-    fit = fit_silhouettes(
-        problem,
-        off(simulated.T_camera_base, 1.0, 0.01),
-        on_step=lambda _, cost: costs.append(cost),
-    )
-    assert 3 < len(costs) <= sum(level.steps for level in FULL_SCHEDULE)
+    fit = fit_silhouettes(problem, off(simulated.T_camera_base, 1.0, 0.01))
+    assert 3 < len(fit.trace) <= sum(level.steps for level in FULL_SCHEDULE)
     assert fit.termination in ("converged", "step limit")
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.solving.hypotheses import (
-    Evidence2D,
-    evidence_from_weights,
+from calib_all_ros.solving.camera_samples import (
+    ImageMoments,
+    image_moments,
     perturb,
     place_cameras,
     sample_rotations,
@@ -59,14 +59,14 @@ def test_evidence_is_mean_and_spread_on_the_normalised_plane() -> None:
     weights[10, 20], weights[14, 26] = 1.0, 3.0
     x, y = (np.array([20, 26]) - 31) / 60, (np.array([10, 14]) - 22) / 62
     mean = np.array([x @ [0.25, 0.75], y @ [0.25, 0.75]])
-    evidence = evidence_from_weights(weights, CAMERA)
+    evidence = image_moments(weights, CAMERA)
     np.testing.assert_allclose(evidence.centre, mean)
     variance = ((x - mean[0]) ** 2 + (y - mean[1]) ** 2) @ [0.25, 0.75]
     assert evidence.spread == pytest.approx(np.sqrt(variance))
 
 
 def test_no_evidence_is_finite() -> None:
-    evidence = evidence_from_weights(np.zeros((48, 64)), CAMERA)
+    evidence = image_moments(np.zeros((48, 64)), CAMERA)
     assert np.isfinite(evidence.centre).all() and evidence.spread > 0
 
 
@@ -74,7 +74,7 @@ def test_the_robot_is_placed_where_it_was_seen_and_as_large() -> None:
     rng = np.random.default_rng(4)
     points = rng.uniform([-0.4, -0.4, 0.0], [0.4, 0.4, 1.0], (400, 3))
     rotations = sample_rotations(300, rng)
-    evidence = Evidence2D(np.array([0.15, -0.08]), 0.16)
+    evidence = ImageMoments(np.array([0.15, -0.08]), 0.16)
     poses = place_cameras(rotations, points, np.ones(len(points)), evidence, rng)
     np.testing.assert_array_equal(poses[:, :3, :3], rotations)
     statistics = [plane_statistics(T, points) for T in poses]
@@ -92,7 +92,7 @@ def test_points_of_no_weight_do_not_place_the_robot() -> None:
     points = rng.uniform(-0.3, 0.3, (200, 3))
     stray = np.concatenate([points, points + np.array([5.0, 0.0, 0.0])])
     weights = np.concatenate([np.ones(200), np.zeros(200)])
-    evidence = Evidence2D(np.zeros(2), 0.1)
+    evidence = ImageMoments(np.zeros(2), 0.1)
     rotations = sample_rotations(20, rng)
     one = place_cameras(rotations, points, np.ones(200), evidence, np.random.default_rng(0))
     other = place_cameras(rotations, stray, weights, evidence, np.random.default_rng(0))

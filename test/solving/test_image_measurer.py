@@ -11,9 +11,9 @@ from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.image_route import ChangeJudge, solve_from_images
+from calib_all_ros.solving.image_measurer import ChangeJudge, ImageMeasurer
 from calib_all_ros.solving.observations import Observations, prepare
-from calib_all_ros.solving.route import Start
+from calib_all_ros.solving.pipeline import Start, find_pose
 
 QUICK = Settings.from_mapping(
     {
@@ -37,8 +37,8 @@ def truth(simulated_recording: Recording) -> np.ndarray:
 def test_refines_a_start_to_millimetres(observations: Observations, truth: np.ndarray) -> None:
     near = se3.from_rotvec(np.array([0.03, -0.02, 0.02]), np.array([0.02, 0.02, 0.02])) @ truth
     heard: list[str] = []
-    result = solve_from_images(
-        observations,
+    result = find_pose(
+        ImageMeasurer(observations, QUICK.search),
         QUICK,
         (Start(near, "mark"),),
         lambda stage, _: heard.append(stage),

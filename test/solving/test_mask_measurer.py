@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,12 +10,10 @@ import pytest
 from calib_all_ros.geometry import se3
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.settings import FrameSettings, Settings
-from calib_all_ros.solving.mask_route import (
-    solve_from_masks,
-)
+from calib_all_ros.settings import FrameSettings, RefinementSettings, Settings
+from calib_all_ros.solving.mask_measurer import MaskMeasurer
 from calib_all_ros.solving.observations import Observations, prepare
-from calib_all_ros.solving.route import Start, refined_parameters, search_settings
+from calib_all_ros.solving.pipeline import PoseResult, Start, estimated_parameters, find_pose
 
 QUICK = Settings.from_mapping(
     {
@@ -35,9 +34,15 @@ def truth(simulated_recording: Recording) -> np.ndarray:
     return simulated_recording.reference_T_camera_base
 
 
+def solve(
+    observations: Observations, settings: Settings, *starts: Start, **more: Any
+) -> PoseResult:
+    return find_pose(MaskMeasurer(observations, settings.search), settings, starts, **more)
+
+
 def test_finds_the_camera(observations: Observations, truth: np.ndarray) -> None:
     heard: list[tuple[str, float]] = []
-    result = solve_from_masks(
+    result = solve(
         observations, QUICK, on_progress=lambda stage, share: heard.append((stage, share))
     )
     angle_deg, distance_m = se3.difference(result.estimate.T_camera_base, truth)
@@ -53,13 +58,13 @@ def test_a_good_mark_makes_up_for_a_poor_search(
 ) -> None:
     poor = replace(QUICK, search=replace(QUICK.search, hypotheses=1, candidates=1, finalists=1))
     near = se3.from_rotvec(np.array([0.05, 0, 0.02]), np.array([0.02, 0.01, 0.0])) @ truth
-    result = solve_from_masks(observations, poor, (Start(near, "mark"),))
+    result = solve(observations, poor, Start(near, "mark"))
     assert se3.difference(result.estimate.T_camera_base, truth)[1] < 0.003
 
 
 def test_a_bad_mark_does_no_harm(observations: Observations, truth: np.ndarray) -> None:
     turned = truth @ se3.from_rotvec(np.array([0.0, 0.0, np.pi]), np.zeros(3))
-    result = solve_from_masks(observations, QUICK, (Start(turned, "mark"),))
+    result = solve(observations, QUICK, Start(turned, "mark"))
     assert result.start.source == "search"
     assert se3.difference(result.estimate.T_camera_base, truth)[1] < 0.003
 
@@ -74,7 +79,7 @@ def test_late_images_are_left_out_and_named(
     observations = prepare(recording, demo_robot, FrameSettings(count=20))
     near = se3.from_rotvec(np.array([0.02, 0, 0.01]), np.array([0.01, 0.01, 0.0])) @ truth
     poor = replace(QUICK, search=replace(QUICK.search, hypotheses=4, candidates=1, finalists=1))
-    result = solve_from_masks(observations, poor, (Start(near, "mark"),))
+    result = solve(observations, poor, Start(near, "mark"))
     named = observations.frames[np.isfinite(result.own_lag_s)]
     assert set(late) <= set(named) and len(named) <= 3
     assert not result.used[late].any()
@@ -87,13 +92,6 @@ def test_late_images_are_left_out_and_named(
 
 
 def test_settings_reach_the_solve() -> None:
-    settings = Settings.from_mapping(
-        {
-            "refinement": {"lag": False, "mask_bias": False, "focal_scale": True},
-            "search": {"hypotheses": 123, "candidates": 7, "finalists": 4},
-        }
-    )
-    parameters = refined_parameters(settings)
+    wanted = RefinementSettings(lag=False, mask_bias=False, focal_scale=True)
+    parameters = estimated_parameters(wanted)
     assert (parameters.lag, parameters.mask_bias, parameters.focal_scale) == (False, False, True)
-    effort = search_settings(settings)
-    assert (effort.hypotheses, effort.candidates, effort.finalists) == (123, 7, 4)

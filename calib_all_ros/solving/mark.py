@@ -16,7 +16,7 @@ from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MarkSettings
 from calib_all_ros.solving.motion import NS_PER_S, RobotMotion
 from calib_all_ros.solving.observations import Observations, View
-from calib_all_ros.solving.route import Start
+from calib_all_ros.solving.pipeline import Start
 from calib_all_ros.solving.temporal_pnp import TemporalPnpError, solve_epnp, solve_temporal_pnp
 from calib_all_ros.tracking.lucas_kanade import LucasKanade
 from calib_all_ros.tracking.track import Tracker

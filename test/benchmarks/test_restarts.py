@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.restarts import RestartSettings, fit_silhouettes_with_restarts
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
@@ -15,7 +16,6 @@ from calib_all_ros.robot.description import Robot, load_robot
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.motion import RobotMotion
-from calib_all_ros.solving.restarts import RestartSettings, fit_silhouettes_with_restarts
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem, fit_silhouettes
 
 CAMERA = Camera(np.array([[300.0, 0, 159.3], [0, 300.0, 120.2], [0, 0, 1]]), 320, 240, np.zeros(0))

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.marks.finder import Vote
-from calib_all_ros.solving.mark_route import MarkTrack
+from calib_all_ros.solving.mark import MarkTrack
 from calib_all_ros.solving.observations import View
-from calib_all_ros.solving.route import LagCurve, TracePoint
+from calib_all_ros.solving.pipeline import TracePoint
+from calib_all_ros.solving.timing import LagCurve
 
 __all__ = ["Evidence", "LagCurve", "TracePoint"]
 

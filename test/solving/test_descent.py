@@ -9,14 +9,21 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry import se3
+from calib_all_ros.progress import Progress
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import AdamSettings, FrameSettings, Settings, SettingsError
-from calib_all_ros.solving import mask_refinement
-from calib_all_ros.solving.image_route import solve_from_images
-from calib_all_ros.solving.mask_refinement import refine_from_masks
-from calib_all_ros.solving.observations import prepare
-from calib_all_ros.solving.route import RouteResult, Start, refined_parameters
+from calib_all_ros.solving import adam
+from calib_all_ros.solving.image_measurer import ImageMeasurer
+from calib_all_ros.solving.mask_measurer import MaskMeasurer
+from calib_all_ros.solving.observations import Observations, prepare
+from calib_all_ros.solving.pipeline import (
+    PoseResult,
+    Start,
+    estimated_parameters,
+    find_pose,
+    refine_pose,
+)
 
 STEPS = 100
 DESCENT = Settings.from_mapping(
@@ -28,6 +35,13 @@ DESCENT = Settings.from_mapping(
 )
 
 
+def descend(
+    observations: Observations, settings: Settings, start: Start, *on_progress: Progress
+) -> PoseResult:
+    measurer = MaskMeasurer(observations, settings.search, settings.adam)
+    return refine_pose(measurer, settings, start, *on_progress)
+
+
 @pytest.fixture(scope="module")
 def start(simulated_recording: Recording) -> Start:
     truth = simulated_recording.reference_T_camera_base
@@ -37,12 +51,12 @@ def start(simulated_recording: Recording) -> Start:
 
 
 @pytest.fixture(scope="module")
-def result(simulated_recording: Recording, demo_robot: Robot, start: Start) -> RouteResult:
+def result(simulated_recording: Recording, demo_robot: Robot, start: Start) -> PoseResult:
     observations = prepare(simulated_recording, demo_robot, DESCENT.frames)
-    return refine_from_masks(observations, DESCENT, start)
+    return descend(observations, DESCENT, start)
 
 
-def test_descent_refines(result: RouteResult, simulated_recording: Recording, start: Start) -> None:
+def test_descent_refines(result: PoseResult, simulated_recording: Recording, start: Start) -> None:
     truth = simulated_recording.reference_T_camera_base
     degrees, metres = se3.difference(result.estimate.T_camera_base, truth)
     assert metres < 0.2 * se3.difference(start.T_camera_base, truth)[1]
@@ -51,14 +65,14 @@ def test_descent_refines(result: RouteResult, simulated_recording: Recording, st
     assert result.systems is not None
 
 
-def test_descent_leaves_lag_and_bias_alone(result: RouteResult) -> None:
+def test_descent_leaves_lag_and_bias_alone(result: PoseResult) -> None:
     assert result.estimate.lag_s == 0.0
     assert result.estimate.mask_bias_px == 0.0
-    parameters = refined_parameters(DESCENT)
+    parameters = estimated_parameters(DESCENT.refinement)
     assert not any((parameters.lag, parameters.mask_bias, parameters.focal_scale))
 
 
-def test_losses_are_on_record(result: RouteResult) -> None:
+def test_losses_are_on_record(result: PoseResult) -> None:
     losses = [point.cost for point in result.trace]
     assert len(losses) == STEPS + 1
     assert losses[-1] < 0.5 * losses[0]
@@ -70,14 +84,14 @@ def test_of_a_long_descent_some_estimates_are_kept(
     start: Start,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(mask_refinement, "TRACED_STEPS", 4)
+    monkeypatch.setattr(adam, "TRACED_STEPS", 4)
     short = replace(DESCENT, adam=AdamSettings(steps=11, learning_rate=1e-3))
     observations = prepare(simulated_recording, demo_robot, DESCENT.frames)
     shares: list[float] = []
-    result = refine_from_masks(observations, short, start, lambda _, share: shares.append(share))
+    result = descend(observations, short, start, lambda _, share: shares.append(share))
     assert len(result.trace) == 4
     assert shares == sorted(shares) and shares[-1] == 1.0
-    assert sum(0 < share < mask_refinement.FITTED_SHARE for share in shares) == 3
+    assert sum(0 < share < adam.DESCENT_SHARE for share in shares) == 3
 
 
 def test_images_alone_do_not_do(simulated_recording: Recording, demo_robot: Robot) -> None:
@@ -85,7 +99,7 @@ def test_images_alone_do_not_do(simulated_recording: Recording, demo_robot: Robo
         replace(simulated_recording, masks=None), demo_robot, FrameSettings(count=3)
     )
     with pytest.raises(SettingsError, match=r"refinement.method is adam.* needs masks"):
-        solve_from_images(observations, DESCENT)
+        find_pose(ImageMeasurer(observations, DESCENT.search), DESCENT)
 
 
 def test_unknown_methods_and_backends_are_refused() -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Masks that a model makes of the images that a pose was fitted to."""
+"""Masks of the robot that a model makes of the images that a pose was fitted to."""
 
 from __future__ import annotations
 
@@ -8,12 +8,63 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.evidence.sources import EvidenceSources
+from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksError
+from calib_all_ros.models.errors import ModelError, ModelUnavailableError
 from calib_all_ros.models.failure import failures_of
 from calib_all_ros.recording.recording import FrameList, Mask, Recording
 from calib_all_ros.rendering.raw_silhouette import raw_silhouette
+from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.image_measurer import require_contour
 from calib_all_ros.solving.observations import Observations
+
+
+def require_masks(recording: Recording, settings: Settings, sources: EvidenceSources) -> None:
+    """Check that masks can be made where they have to be: it must not turn up after the work.
+
+    Args:
+        recording: With or without masks.
+        settings: What needs masks.
+        sources: What makes them.
+
+    Raises:
+        SettingsError: The settings want masks and forbid them.
+        ModelUnavailableError: A model that they are to be made by is not there.
+    """
+    descent = settings.refinement.method == "adam"
+    if recording.masks is not None:
+        return
+    if settings.masks.source == "images":
+        require_contour(settings.refinement)
+        return
+    if not descent and settings.masks.source != "grounded_sam2":
+        return
+    try:
+        sources.mask_maker(recording)
+    except ModelUnavailableError as error:
+        if not descent:
+            raise
+        raise ModelUnavailableError(
+            "setting refinement.method is adam, which needs masks of the robot: give a folder of "
+            f"masks, or have them made ({error})"
+        ) from error
+
+
+def may_go_without(error: CalibAllError, settings: Settings) -> bool:
+    """Return whether a calibration may go on without the masks that could not be used.
+
+    What a model makes of the images must not stop what works without it, unless the user asked for
+    the model by name, for what needs masks, or by clicks that cannot be used.
+    """
+    if settings.refinement.method == "adam":
+        return False
+    if settings.masks.source == "grounded_sam2" and isinstance(error, ModelError):
+        return False
+    unsure = isinstance(error, UncertainMasksError)
+    about_clicks = isinstance(error, SegmentationError) and not unsure
+    return not (settings.masks.clicks and about_clicks)
 
 
 def with_model_masks(

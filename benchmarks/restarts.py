@@ -7,16 +7,15 @@ about a half; so a low overlap is reason enough to look around the start.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
+from calib_all_ros.solving.camera_samples import image_moments, perturb, place_cameras
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
-from calib_all_ros.solving.hypotheses import evidence_from_weights, perturb, place_cameras
 from calib_all_ros.solving.mask_measurements import prepare_targets
 from calib_all_ros.solving.silhouette_fit import (
     FULL_SCHEDULE,
@@ -26,7 +25,7 @@ from calib_all_ros.solving.silhouette_fit import (
     TargetPyramid,
     fit_silhouettes,
 )
-from calib_all_ros.solving.silhouette_scores import PosedRobot, posed_points
+from calib_all_ros.solving.small_pictures import PosedRobot, posed_points
 
 _ROUGH = (Level(1 / 8, 15, 16.0, 4.0, detail_m=0.01),)
 
@@ -66,7 +65,6 @@ def fit_silhouettes_with_restarts(
     targets: TargetPyramid | None = None,
     restarts: RestartSettings = RestartSettings(),
     seed: int = 0,
-    on_step: Callable[[Estimate, float], None] | None = None,
 ) -> SilhouetteFit:
     """Fit as `silhouette_fit.fit_silhouettes`; where that fails, search around the start.
 
@@ -78,23 +76,22 @@ def fit_silhouettes_with_restarts(
         targets: The prepared masks, when several fits share them.
         restarts: When and how to search.
         seed: Seed of the search.
-        on_step: Called with every estimate and its cost.
 
     Returns:
         The fit with the largest overlap, the first one included.
     """
     targets = targets or TargetPyramid(problem.masks, problem.ignore)
-    best = fit_silhouettes(problem, start, parameters, schedule, targets, on_step)
+    best = fit_silhouettes(problem, start, parameters, schedule, targets)
     if _overlap(best, problem) >= restarts.accepted_overlap:
         return best
     pose_only = Parameters(lag=False, mask_bias=False)
     rough = [
-        fit_silhouettes(problem, Estimate(T), pose_only, _ROUGH, targets, on_step)
+        fit_silhouettes(problem, Estimate(T), pose_only, _ROUGH, targets)
         for T in _promising_starts(problem, start, restarts, seed)
     ]
     rough.sort(key=lambda fit: -_overlap(fit, problem))
     for candidate in rough[: restarts.finalists]:
-        fit = fit_silhouettes(problem, candidate.estimate, parameters, schedule, targets, on_step)
+        fit = fit_silhouettes(problem, candidate.estimate, parameters, schedule, targets)
         if _overlap(fit, problem) > _overlap(best, problem):
             best = fit
         if _overlap(best, problem) >= restarts.accepted_overlap:
@@ -130,9 +127,9 @@ def _promising_starts(
     )
     half = len(poses) // 2
     if masks.any():
-        evidence = evidence_from_weights(masks.sum(axis=0).astype(np.float64), camera)
+        moments = image_moments(masks.sum(axis=0).astype(np.float64), camera)
         weights = np.ones(len(points_base))
-        poses[:half] = place_cameras(poses[:half, :3, :3], points_base, weights, evidence, rng)
+        poses[:half] = place_cameras(poses[:half, :3, :3], points_base, weights, moments, rng)
     robot = PosedRobot(problem.surface.simplified(restarts.detail_m), link_poses)
     scores = robot.mask_overlap(poses, camera, masks)
     chosen: list[NDArray[np.float64]] = []

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.evidence.marking import Marking, choose_mark
+from calib_all_ros.evidence.marks import MarkEvidence, choose_mark
 from calib_all_ros.evidence.sources import EvidenceSources
 from calib_all_ros.marks.feature_map import PatchGrid
 from calib_all_ros.marks.finder import FoundMark, UncertainMarkError
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MarkSettings, Settings
-from calib_all_ros.solving.mark_route import Mark, MarkError
+from calib_all_ros.solving.mark import Mark, MarkError
 
 GRID = PatchGrid(np.zeros(2), np.full(2, 14.0))
 
@@ -42,28 +42,28 @@ class Finder:
 
 
 @pytest.fixture
-def choose(simulated_recording: Recording, demo_robot: Robot) -> Callable[..., Marking]:
+def choose(simulated_recording: Recording, demo_robot: Robot) -> Callable[..., MarkEvidence]:
     def run(
         finder: Finder,
         given: Mark | None = None,
         link: str | None = None,
         settings: Settings | None = None,
-    ) -> Marking:
+    ) -> MarkEvidence:
         def nothing(*_: Any) -> Any:
             raise AssertionError("not asked for here")
 
         sources = EvidenceSources(lambda: finder, nothing, nothing)
-        wanted = settings or Settings()
+        wanted = (settings or Settings()).mark
         return choose_mark(simulated_recording, demo_robot, given, link, wanted, sources)
 
     return run
 
 
-def test_what_the_user_gave_comes_first(choose: Callable[..., Marking]) -> None:
+def test_what_the_user_gave_comes_first(choose: Callable[..., MarkEvidence]) -> None:
     finder, given = Finder(found("hand")), Mark((10.0, 20.0), 3, "forearm_link")
     marking = choose(finder, given)
     assert marking.mark is given and finder.asked == 0
-    assert str(marking.choice) == "mark: given (pixel 10,20 of image 3 on link forearm_link)"
+    assert str(marking.choices[0]) == "mark: given (pixel 10,20 of image 3 on link forearm_link)"
 
 
 @pytest.mark.parametrize(
@@ -72,11 +72,11 @@ def test_what_the_user_gave_comes_first(choose: Callable[..., Marking]) -> None:
     ids=["of_the_reference", "first_that_this_robot_has", "as_the_user_says"],
 )
 def test_a_mark_that_is_found_gets_its_link(
-    choose: Callable[..., Marking], links: tuple[str, ...], link: str | None, expected: str
+    choose: Callable[..., MarkEvidence], links: tuple[str, ...], link: str | None, expected: str
 ) -> None:
     marking = choose(Finder(found(*links)), link=link)
     assert marking.mark == Mark((160.5, 120.25), 0, expected)
-    assert marking.choice.used == "dinov2" and "found for sure" in marking.choice.why
+    assert marking.choices[0].used == "dinov2" and "found for sure" in marking.choices[0].why
 
 
 @pytest.mark.parametrize(
@@ -90,21 +90,21 @@ def test_a_mark_that_is_found_gets_its_link(
     ids=["link_of_another_robot", "unsure", "no_references", "failing"],
 )
 def test_without_a_sure_mark_there_is_none(
-    choose: Callable[..., Marking], result: FoundMark | Exception, reason: str
+    choose: Callable[..., MarkEvidence], result: FoundMark | Exception, reason: str
 ) -> None:
     marking = choose(Finder(result))
-    assert marking.mark is None and marking.choice.used == "none"
-    assert reason in marking.choice.why
+    assert marking.mark is None and marking.choices[0].used == "none"
+    assert reason in marking.choices[0].why
 
 
-def test_no_mark_is_looked_for_where_that_is_off(choose: Callable[..., Marking]) -> None:
+def test_no_mark_is_looked_for_where_that_is_off(choose: Callable[..., MarkEvidence]) -> None:
     finder = Finder(found("hand"))
     settings = replace(Settings(), mark=MarkSettings(find="off"))
-    assert choose(finder, settings=settings).choice.why == "mark.find is off"
+    assert choose(finder, settings=settings).choices[0].why == "mark.find is off"
     assert finder.asked == 0
 
 
-def test_the_link_has_to_be_one_that_moves(choose: Callable[..., Marking]) -> None:
+def test_the_link_has_to_be_one_that_moves(choose: Callable[..., MarkEvidence]) -> None:
     with pytest.raises(MarkError, match="no link 'tail'"):
         choose(Finder(found("hand")), link="tail")
     with pytest.raises(MarkError, match="does not move"):

@@ -11,9 +11,10 @@ from calib_all_ros.geometry import se3
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import FrameSettings, MarkSettings, Settings
-from calib_all_ros.solving.mark_route import Mark, MarkError, check_mark, start_from_mark
-from calib_all_ros.solving.mask_route import solve_from_masks
+from calib_all_ros.solving.mark import Mark, MarkError, check_mark, start_from_mark
+from calib_all_ros.solving.mask_measurer import MaskMeasurer
 from calib_all_ros.solving.observations import prepare
+from calib_all_ros.solving.pipeline import find_pose
 from calib_all_ros.tracking.track import ImageSequence, Track
 
 
@@ -189,7 +190,7 @@ LITTLE = Settings.from_mapping(
 def without_mark(simulated_recording: Recording, demo_robot: Robot) -> np.ndarray:
     """The pose that masks alone give."""
     observations = prepare(simulated_recording, demo_robot, LITTLE.frames)
-    return solve_from_masks(observations, LITTLE).estimate.T_camera_base
+    return find_pose(MaskMeasurer(observations, LITTLE.search), LITTLE).estimate.T_camera_base
 
 
 @pytest.mark.parametrize("wrong", ["mirrored", "backwards", "scattered"])
@@ -213,7 +214,7 @@ def test_a_wildly_wrong_track_is_one_start_more_and_does_no_harm(
     for start in starts:
         angle_deg, distance_m = se3.difference(start.T_camera_base, truth)
         assert angle_deg > 30.0 or distance_m > 0.3
-    result = solve_from_masks(observations, LITTLE, starts)
+    result = find_pose(MaskMeasurer(observations, LITTLE.search), LITTLE, starts)
     assert result.start.source == "search"
     np.testing.assert_array_equal(result.estimate.T_camera_base, without_mark)
     assert se3.difference(without_mark, truth)[1] < 0.003

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib_all_ros.solving.link_path import LinkPath
+from calib_all_ros.solving.mark_reprojection import LinkPath
 
 
 def swinging(lag_s: float) -> np.ndarray:

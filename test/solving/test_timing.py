@@ -6,12 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from calib_all_ros.quality.synchronisation import FrameTiming, examine_timing
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.simulation.simulator import SimulatedRecording
 from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.mask_measurer import mask_timing
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
+from calib_all_ros.solving.timing import FrameTiming
 
 FRAMES = np.arange(3, 17)
 
@@ -33,7 +34,7 @@ def examine(
         recording.camera,
         recording.masks[FRAMES],
     )
-    return examine_timing(problem, Estimate(recording.T_camera_base, lag_s))
+    return mask_timing(problem, Estimate(recording.T_camera_base, lag_s))
 
 
 def test_right_stamps_fit(

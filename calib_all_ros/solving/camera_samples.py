@@ -22,7 +22,7 @@ MIN_DEPTH_M = 0.15
 
 
 @dataclass(frozen=True)
-class Evidence2D:
+class ImageMoments:
     """Where in the image the robot was seen, as a cloud of weighted pixels.
 
     Attributes:
@@ -34,7 +34,7 @@ class Evidence2D:
     spread: float
 
 
-def evidence_from_weights(weights: NDArray[np.floating], camera: Camera) -> Evidence2D:
+def image_moments(weights: NDArray[np.floating], camera: Camera) -> ImageMoments:
     """Summarise an (h, w) picture of non-negative weights."""
     height, width = weights.shape
     u, v = np.meshgrid(np.arange(width), np.arange(height))
@@ -43,7 +43,7 @@ def evidence_from_weights(weights: NDArray[np.floating], camera: Camera) -> Evid
     total = max(float(weights.sum()), 1e-12)
     centre = np.array([(weights * x).sum(), (weights * y).sum()]) / total
     variance = (weights * ((x - centre[0]) ** 2 + (y - centre[1]) ** 2)).sum() / total
-    return Evidence2D(centre, float(np.sqrt(max(variance, 1e-6))))
+    return ImageMoments(centre, float(np.sqrt(max(variance, 1e-6))))
 
 
 def sample_rotations(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -104,7 +104,7 @@ def place_cameras(
     rotations: NDArray[np.float64],
     points_base: NDArray[np.float64],
     weights: NDArray[np.float64],
-    evidence: Evidence2D,
+    moments: ImageMoments,
     rng: np.random.Generator,
 ) -> NDArray[np.float64]:
     """Choose the translation of each view so that the robot appears where it was seen.
@@ -112,8 +112,8 @@ def place_cameras(
     Args:
         rotations: (H, 3, 3) ``R_camera_base``.
         points_base: (P, 3) points of the robot over all configurations, metres.
-        weights: (P,) how much each point contributes to the evidence.
-        evidence: Where the robot was seen.
+        weights: (P,) how much each point contributes to the picture.
+        moments: Where the robot was seen.
         rng: Spreads half of the distances and directions, because a robot that is cut by the
             image border looks smaller and elsewhere.
 
@@ -127,23 +127,23 @@ def place_cameras(
     spread = np.sqrt(np.einsum("p,hp->h", weight, ((rotated - mean[:, None])[..., :2] ** 2).sum(2)))
     loose = rng.random(count) < 0.5
     stretch = np.where(loose, np.exp(rng.normal(0.0, 0.3, count)), 1.0)
-    shift = np.where(loose[:, None], rng.normal(0.0, 0.5 * evidence.spread, (count, 2)), 0.0)
-    distance = spread / evidence.spread
+    shift = np.where(loose[:, None], rng.normal(0.0, 0.5 * moments.spread, (count, 2)), 0.0)
+    distance = spread / moments.spread
     offset = np.zeros((count, 2), dtype=np.float32)
     translation = np.empty((count, 3))
     for _ in range(MATCHING_ROUNDS):
         translation[:, 2] = distance - mean[:, 2]
-        translation[:, :2] = (evidence.centre - offset) * distance[:, None] - mean[:, :2]
+        translation[:, :2] = (moments.centre - offset) * distance[:, None] - mean[:, :2]
         shifted = rotated + translation[:, None].astype(np.float32)
         z = np.maximum(shifted[..., 2], MIN_DEPTH_M)
         plane = shifted[..., :2] / z[..., None]
         seen = np.einsum("p,hpi->hi", weight, plane)
         size = np.sqrt(np.einsum("p,hp->h", weight, ((plane - seen[:, None]) ** 2).sum(2)))
-        distance = np.maximum(distance * size / evidence.spread, MIN_DEPTH_M)
-        offset += (seen - evidence.centre).astype(np.float32)
+        distance = np.maximum(distance * size / moments.spread, MIN_DEPTH_M)
+        offset += (seen - moments.centre).astype(np.float32)
     distance = distance * stretch
     translation[:, 2] = distance - mean[:, 2]
-    translation[:, :2] = (evidence.centre + shift - offset) * distance[:, None] - mean[:, :2]
+    translation[:, :2] = (moments.centre + shift - offset) * distance[:, None] - mean[:, :2]
     T = np.tile(np.eye(4), (count, 1, 1))
     T[:, :3, :3] = rotations
     T[:, :3, 3] = translation
