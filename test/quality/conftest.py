@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 
 from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.gauss_newton import Parameters
 from calib_all_ros.solving.pipeline import PoseResult, Start
 from calib_all_ros.solving.search import StartAgreement
 
 
 @pytest.fixture
 def good() -> PoseResult:
-    """What a route finds in six images that nothing is wrong with."""
+    """What a solve finds in six images that nothing is wrong with."""
     count = 6
     return PoseResult(
         start=Start(np.eye(4), "search"),
         estimate=Estimate(np.eye(4)),
+        parameters=Parameters(),
         used=np.ones(count, bool),
         iou=np.full(count, 0.96),
         contour_px=np.full(count, 0.5),
