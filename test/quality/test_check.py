@@ -53,7 +53,7 @@ def reference(simulated_recording: Recording, demo_robot: Robot, truth: np.ndarr
 
 
 def test_the_true_pose_is_accepted(reference: Reference, truth: np.ndarray) -> None:
-    assert not reference.searched and reference.verdict.status == "accepted"
+    assert not reference.searched and reference.solution.verdict.status == "accepted"
     check = judge(reference, truth)
     assert check.status == "accepted", check.reasons
     assert check.difference.position_mm < 0.5 and check.difference.rotation_deg < 0.05
@@ -98,11 +98,12 @@ def test_the_tolerance_is_up_to_the_user(reference: Reference, truth: np.ndarray
 def test_what_the_recording_cannot_tell_is_not_held_against_a_pose(
     reference: Reference, truth: np.ndarray
 ) -> None:
-    uncertainty = reference.diagnosis.uncertainty
+    uncertainty = reference.solution.diagnosis.uncertainty
     assert uncertainty is not None
     vague = replace(uncertainty, covariance=100.0 * uncertainty.covariance)
-    diagnosis = replace(reference.diagnosis, uncertainty=vague)
-    check = judge(replace(reference, diagnosis=diagnosis), displaced(truth, [0.02, 0.0, 0.0]))
+    diagnosis = replace(reference.solution.diagnosis, uncertainty=vague)
+    solution = replace(reference.solution, diagnosis=diagnosis)
+    check = judge(replace(reference, solution=solution), displaced(truth, [0.02, 0.0, 0.0]))
     assert check.status == "warning"
     assert "may be wrong by as much" in check.reasons[0]
 
@@ -110,7 +111,8 @@ def test_what_the_recording_cannot_tell_is_not_held_against_a_pose(
 def test_a_recording_that_is_rejected_itself_says_nothing(
     reference: Reference, truth: np.ndarray
 ) -> None:
-    bad = replace(reference, verdict=Verdict("rejected", ("the masks are of another robot",)))
+    verdict = Verdict("rejected", ("the masks are of another robot",))
+    bad = replace(reference, solution=replace(reference.solution, verdict=verdict))
     check = judge(bad, truth)
     assert check.status == "cannot say"
     assert "does not allow a judgement" in check.reasons[0]
