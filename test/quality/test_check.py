@@ -117,7 +117,8 @@ def test_a_recording_that_is_rejected_itself_says_nothing(
     assert check.status == "cannot say"
     assert "does not allow a judgement" in check.reasons[0]
     assert check.reasons[1] == "the masks are of another robot"
-    assert judge(replace(bad, verdict=Verdict("warning", ("a lag",))), truth).reasons[1] == "a lag"
+    warned = replace(bad.solution, verdict=Verdict("warning", ("a lag",)))
+    assert judge(replace(bad, solution=warned), truth).reasons[1] == "a lag"
 
 
 # From the first the robot can be seen, from the second it cannot.
