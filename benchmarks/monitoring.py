@@ -40,7 +40,8 @@ from benchmarks.monitoring_scenes import (
 from benchmarks.reporting import add_output_argument, markdown_table, publish
 from benchmarks.scenes import SHARED_DATA
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.monitoring import Monitor, MonitorSettings, State
+from calib_all_ros.monitoring.monitor import Monitor
+from calib_all_ros.monitoring.state import MonitorSettings, State
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
 

@@ -23,10 +23,9 @@ from numpy.typing import NDArray
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.recording.fingerprint import fingerprint
 from calib_all_ros.recording.folder import ImageFiles
 from calib_all_ros.recording.masks import masks_from_folder
-from calib_all_ros.recording.recording import Recording
+from calib_all_ros.recording.recording import Recording, fingerprint
 
 CAMERA_FILE = "_camera_settings.json"
 IMAGE_SUFFIXES = (".rgb.jpg", ".rgb.png")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.recording.image_encoding import jpeg, png
+from calib_all_ros.recording.image_coding import jpeg, png
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.simulation.simulator import SimulatedRecording
 

@@ -28,9 +28,8 @@ from benchmarks.scenes import SHARED_DATA, cast_mask, vga_camera
 from benchmarks.table3 import disturbed
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.planning.camera_prior import CameraPrior, looking_at
-from calib_all_ros.planning.errors import PlanningError
 from calib_all_ros.planning.information import resting
-from calib_all_ros.planning.joint_ranges import JointRanges, joint_ranges
+from calib_all_ros.planning.joint_ranges import JointRanges, PlanningError, joint_ranges
 from calib_all_ros.planning.plan import (
     Plan,
     PlanSettings,

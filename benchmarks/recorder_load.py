@@ -37,7 +37,7 @@ from calib_all_ros.nodes.subscriptions import (
     ImageSubscription,
     MatchedSubscription,
 )
-from calib_all_ros.recording.image_encoding import jpeg
+from calib_all_ros.recording.image_coding import jpeg
 from calib_all_ros.robot.demo import demo_urdf_path
 from calib_all_ros.robot.description import load_robot
 

@@ -83,3 +83,16 @@ def test_simulator_shares_nothing_with_what_it_tests(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(PACKAGE.rglob("*/__init__.py")), ids=name_of)
 def test_packages_import_nothing_by_themselves(path: Path) -> None:
     assert list(imported(path)) == []
+
+
+def test_no_modules_import_each_other() -> None:
+    """Not even in a circle of several, nor inside of functions."""
+    named = {
+        ".".join(("calib_all_ros", *path.relative_to(PACKAGE).with_suffix("").parts)): path
+        for path in MODULES
+    }
+    open_ends = {name: set(imported(path)) & set(named) - {name} for name, path in named.items()}
+    while leaves := [name for name, needed in open_ends.items() if not needed & set(open_ends)]:
+        for name in leaves:
+            del open_ends[name]
+    assert sorted(open_ends) == []

@@ -15,8 +15,8 @@ import yaml
 
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
 from calib_all_ros.nodes.monitor_parameters import MonitorParameters
-from calib_all_ros.nodes.parameter_fields import ParameterField, fields_of
-from calib_all_ros.nodes.publisher_parameters import PublisherParameters
+from calib_all_ros.nodes.parameters import ParameterField, fields_of
+from calib_all_ros.nodes.publisher import PublisherParameters
 from calib_all_ros.nodes.recorder_parameters import RecorderParameters
 
 REPOSITORY = Path(__file__).resolve().parents[1]

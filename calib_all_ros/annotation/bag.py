@@ -22,9 +22,8 @@ from calib_all_ros.geometry.frame_tree import (
     edge_to_publish,
 )
 from calib_all_ros.pictures.output_folder import whole_or_nothing
-from calib_all_ros.recording.bag_files import find_bag_files, is_compressed_file
 from calib_all_ros.recording.bag_loading import BagImages
-from calib_all_ros.recording.bag_storage import TF_MESSAGE
+from calib_all_ros.recording.bag_storage import TF_MESSAGE, find_bag_files, is_compressed_file
 from calib_all_ros.recording.recording import FrameSource, FrameSubset
 from calib_all_ros.recording.ros_messages import RosMessages
 from calib_all_ros.recording.writing import LATCHED

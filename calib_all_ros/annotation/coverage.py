@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from calib_all_ros.recording.preflight import JointsAtFrames, joints_at_frames
+from calib_all_ros.recording.frame_selection import JointsAtFrames, joints_at_frames
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.settings import FrameSettings
 from calib_all_ros.solving.motion import NS_PER_S

@@ -16,7 +16,7 @@ from calib_all_ros.annotation.errors import AnnotationError
 from calib_all_ros.annotation.frame_annotation import EndEffectorView, FrameAnnotation
 from calib_all_ros.annotation.occlusion import Occluders
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.pictures.estimates import estimate_of
+from calib_all_ros.pictures.overlay import estimate_of
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.raw_view import RawView
 from calib_all_ros.results.calibration import Calibration

@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.annotation.action_paths import EXECUTED, SeenPath
-from calib_all_ros.pictures.caption import LegendEntry, with_caption
-from calib_all_ros.pictures.overlay import Colour
+from calib_all_ros.pictures.overlay import Colour, LegendEntry, with_caption
 
 Image = NDArray[np.uint8]
 Points = NDArray[np.float64]

@@ -14,8 +14,7 @@ from numpy.typing import NDArray
 from calib_all_ros.annotation.frame_annotation import FrameAnnotation
 from calib_all_ros.annotation.frames import AnnotatedRecording
 from calib_all_ros.annotation.palette import Colour, link_colour
-from calib_all_ros.pictures.caption import with_caption
-from calib_all_ros.pictures.overlay import draw_outline
+from calib_all_ros.pictures.overlay import draw_outline, with_caption
 from calib_all_ros.solving.motion import NS_PER_S
 
 Image = NDArray[np.uint8]

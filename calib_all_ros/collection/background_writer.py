@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from pathlib import Path
 
-from calib_all_ros.collection.errors import CollectionError
+from calib_all_ros.collection.finding import CollectionError
 from calib_all_ros.collection.stream_writer import BagStream, StreamMessage
 
 # Joint states and the like are small and cannot be replaced: they may use this much more.

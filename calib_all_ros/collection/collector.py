@@ -15,17 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.collection.background_writer import BackgroundWriter
-from calib_all_ros.collection.configurations import JointConfigurations
-from calib_all_ros.collection.errors import CollectionError
-from calib_all_ros.collection.finding import Finding, sorted_findings
-from calib_all_ros.collection.image_coverage import ImageLook
+from calib_all_ros.collection.coverage import ImageLook
+from calib_all_ros.collection.finding import CollectionError, Finding, sorted_findings
 from calib_all_ros.collection.inspector import Inspector
-from calib_all_ros.collection.joint_history import JointHistory
-from calib_all_ros.collection.latched_messages import LatchedMessages
-from calib_all_ros.collection.serialised import MessageReader, header_stamp_ns
+from calib_all_ros.collection.serialised import LatchedMessages, MessageReader, header_stamp_ns
 from calib_all_ros.collection.session import Session
 from calib_all_ros.collection.settings import CollectionSettings
-from calib_all_ros.collection.stream_checks import StreamChecks
+from calib_all_ros.collection.stop_and_go import JointConfigurations
+from calib_all_ros.collection.stream_checks import JointHistory, StreamChecks
 from calib_all_ros.collection.stream_writer import BagStream, StreamMessage
 from calib_all_ros.recording.bag_storage import (
     CAMERA_INFO,

@@ -6,6 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from calib_all_ros.errors import CalibAllError
+
+
+class CollectionError(CalibAllError):
+    """A recording cannot be begun, continued or finished."""
+
+
 Level = Literal["error", "warn", "hint", "note"]
 _ORDER: tuple[Level, ...] = ("error", "warn", "hint", "note")
 

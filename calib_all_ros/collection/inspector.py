@@ -7,8 +7,8 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from calib_all_ros.collection.coverage import ImageLook, look_at
 from calib_all_ros.collection.finding import Finding
-from calib_all_ros.collection.image_coverage import ImageLook, look_at
 from calib_all_ros.collection.serialised import MessageReader
 from calib_all_ros.recording.recording import RecordingError
 from calib_all_ros.robot.errors import RobotError

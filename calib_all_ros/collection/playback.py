@@ -14,13 +14,13 @@ from rosbags.typesys import Stores, get_typestore
 from calib_all_ros.collection.collector import Collector
 from calib_all_ros.collection.stream_writer import StreamMessage
 from calib_all_ros.recording.bag import Bag
-from calib_all_ros.recording.bag_files import is_bag
 from calib_all_ros.recording.bag_storage import (
     JOINT_STATE,
     STRING,
     TF_MESSAGE,
     DamagedFileError,
     RawMessage,
+    is_bag,
 )
 from calib_all_ros.recording.bag_topics import (
     choose_camera_info_topic,

@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from calib_all_ros.collection.configurations import JointConfigurations
-from calib_all_ros.collection.coverage import Coverage
+from calib_all_ros.collection.coverage import Coverage, ImageLook
 from calib_all_ros.collection.finding import Finding
-from calib_all_ros.collection.image_coverage import ImageLook
-from calib_all_ros.collection.joint_history import JointHistory
 from calib_all_ros.collection.serialised import JointSample
 from calib_all_ros.collection.settings import CollectionSettings
-from calib_all_ros.collection.stop_and_go import StopAndGo
+from calib_all_ros.collection.stop_and_go import JointConfigurations, StopAndGo
+from calib_all_ros.collection.stream_checks import JointHistory
 from calib_all_ros.robot.kinematics import Kinematics
 
 _SECOND_NS = 1_000_000_000

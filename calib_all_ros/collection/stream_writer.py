@@ -16,9 +16,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from calib_all_ros.collection.bag_metadata import QOS_KEY, bag_metadata, definition, offered_qos
-from calib_all_ros.collection.errors import CollectionError
-from calib_all_ros.collection.mcap_completion import complete, is_being_written
+from calib_all_ros.collection.finding import CollectionError
+from calib_all_ros.collection.mcap_completion import (
+    QOS_KEY,
+    bag_metadata,
+    complete,
+    definition,
+    is_being_written,
+    offered_qos,
+)
 from calib_all_ros.collection.mcap_file import Entry, McapFile
 from calib_all_ros.collection.mcap_index import McapIndex
 

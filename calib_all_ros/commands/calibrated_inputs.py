@@ -11,8 +11,7 @@ from calib_all_ros.commands.check import intrinsics_difference, load_for
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.extrinsics_file import GivenExtrinsics, load_result
-from calib_all_ros.results.extrinsics_frames import in_frames
+from calib_all_ros.results.extrinsics_file import GivenExtrinsics, in_frames, load_result
 from calib_all_ros.robot.description import Robot
 
 

@@ -28,8 +28,12 @@ from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.report.page import write_report
 from calib_all_ros.results import yaml_text
 from calib_all_ros.results.atomic_file import write_atomically
-from calib_all_ros.results.extrinsics_file import GivenExtrinsics, load_result, read_extrinsics
-from calib_all_ros.results.extrinsics_frames import in_frames
+from calib_all_ros.results.extrinsics_file import (
+    GivenExtrinsics,
+    in_frames,
+    load_result,
+    read_extrinsics,
+)
 from calib_all_ros.results.pose_text import parse_pose
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.robot.description import Robot, load_robot

@@ -10,18 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.collection.configurations import write_configurations
+from calib_all_ros.collection.stop_and_go import write_configurations
 from calib_all_ros.commands.options import PlanOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.pictures.image_file import save_png
+from calib_all_ros.pictures.output_folder import save_png
 from calib_all_ros.pictures.planned_configurations import configuration_sheet
 from calib_all_ros.planning.camera_prior import CameraPrior, camera_with_view, looking_at
 from calib_all_ros.planning.candidates import Limits
-from calib_all_ros.planning.errors import PlanningError
-from calib_all_ros.planning.joint_ranges import JointRanges, arm_joints, joint_ranges
+from calib_all_ros.planning.joint_ranges import JointRanges, PlanningError, arm_joints, joint_ranges
 from calib_all_ros.planning.plan import Plan, PlanSettings, plan_configurations
-from calib_all_ros.recording.camera_file import CameraFile, read_camera_file
+from calib_all_ros.recording.camera_info import CameraFile, read_camera_file
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot, load_robot

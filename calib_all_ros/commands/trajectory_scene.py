@@ -18,7 +18,7 @@ from calib_all_ros.commands.annotate_options import TrajectoryOptions
 from calib_all_ros.commands.calibrated_inputs import load_calibrated, usable_calibration
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.recording.folder import read_bytes
-from calib_all_ros.recording.image_decoding import decode_compressed
+from calib_all_ros.recording.image_coding import decode_compressed
 from calib_all_ros.robot.description import load_robot
 from calib_all_ros.robot.kinematics import Kinematics
 from calib_all_ros.second_arm import joined_description

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.resizing import shrink
-from calib_all_ros.quality.monitoring_background import (
+from calib_all_ros.monitoring.background import (
     MIN_CORNERS,
     common_motion,
     flattened_grey,

@@ -16,8 +16,7 @@ from calib_all_ros.errors import CalibAllError
 from calib_all_ros.lerobot.address import LerobotAddress, find_address
 from calib_all_ros.lerobot.dataset import LerobotDataset
 from calib_all_ros.recording.bag import Bag
-from calib_all_ros.recording.bag_files import is_storage_file
-from calib_all_ros.recording.bag_storage import CAMERA_INFO
+from calib_all_ros.recording.bag_storage import CAMERA_INFO, is_storage_file
 from calib_all_ros.recording.bag_topics import camera_info_beside, image_base, image_topics
 from calib_all_ros.recording.folder import FRAMES_FOLDER
 

@@ -17,9 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.recording.preflight import joints_at_frames
+from calib_all_ros.recording.frame_selection import joints_at_frames, select_frames
 from calib_all_ros.recording.recording import Frame, Frames, Recording, RecordingError
-from calib_all_ros.recording.selection import select_frames
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import FrameSettings
 from calib_all_ros.solving.motion import NS_PER_S

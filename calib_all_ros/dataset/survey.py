@@ -17,8 +17,8 @@ from calib_all_ros.dataset.background import background_of
 from calib_all_ros.dataset.episodes import DatasetSelection, EpisodeRef
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.lerobot.address import RANGES_SUFFIX
-from calib_all_ros.recording.bag_files import find_bag_files
-from calib_all_ros.recording.camera_file import read_document
+from calib_all_ros.recording.bag_storage import find_bag_files
+from calib_all_ros.recording.camera_info import read_document
 from calib_all_ros.recording.recording import Recording, RecordingError
 from calib_all_ros.results.atomic_file import write_atomically
 

@@ -14,7 +14,7 @@ from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksEr
 from calib_all_ros.models.errors import ModelError, ModelUnavailableError
 from calib_all_ros.models.failure import failures_of
 from calib_all_ros.recording.recording import FrameList, Mask, Recording
-from calib_all_ros.rendering.raw_silhouette import raw_silhouette
+from calib_all_ros.rendering.raw_view import raw_silhouette
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.image_measurer import require_contour

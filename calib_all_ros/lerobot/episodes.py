@@ -21,9 +21,8 @@ from calib_all_ros.lerobot.intrinsics import dataset_camera
 from calib_all_ros.lerobot.joints import JointColumns, JointPositions, joint_positions
 from calib_all_ros.lerobot.robots import RobotEntry, robot_entry
 from calib_all_ros.lerobot.tables import read_columns
-from calib_all_ros.recording.camera_file import CameraFile
-from calib_all_ros.recording.fingerprint import fingerprint
-from calib_all_ros.recording.recording import Recording
+from calib_all_ros.recording.camera_info import CameraFile
+from calib_all_ros.recording.recording import Recording, fingerprint
 
 _SECOND_NS = 1_000_000_000
 _TIME_KEY = "timestamp"

@@ -17,7 +17,7 @@ from calib_all_ros.lerobot.errors import LerobotError
 from calib_all_ros.lerobot.tables import parquet, rows_of
 from calib_all_ros.lerobot.video import VideoReader
 from calib_all_ros.recording.folder import check_size, read_bytes
-from calib_all_ros.recording.image_decoding import decode_compressed
+from calib_all_ros.recording.image_coding import decode_compressed
 from calib_all_ros.recording.recording import RgbImage
 
 # Several stages look at the same few images one after the other.

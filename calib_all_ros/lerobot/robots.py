@@ -28,7 +28,7 @@ import dacite
 
 from calib_all_ros.lerobot.address import RANGES_SUFFIX, check_units
 from calib_all_ros.lerobot.errors import LerobotError
-from calib_all_ros.recording.camera_file import read_document
+from calib_all_ros.recording.camera_info import read_document
 from calib_all_ros.robot.description import read_description
 from calib_all_ros.robot.mesh_resolver import MeshResolver
 

@@ -34,8 +34,7 @@ from calib_all_ros.masks.segmentation import (
 from calib_all_ros.models.checkpoints import find_checkpoint
 from calib_all_ros.models.errors import ModelUnavailableError
 from calib_all_ros.models.libraries import require
-from calib_all_ros.recording.fingerprint import fingerprint
-from calib_all_ros.recording.recording import Recording
+from calib_all_ros.recording.recording import Recording, fingerprint
 from calib_all_ros.settings import MaskSettings
 from calib_all_ros.tracking.track import ImageSequence
 

@@ -22,9 +22,9 @@ import numpy as np
 import yaml
 
 from calib_all_ros.masks.segmentation import Image, Mask, SegmentedImages
-from calib_all_ros.recording.bag_files import is_bag, is_storage_file
+from calib_all_ros.recording.bag_storage import is_bag, is_storage_file
 from calib_all_ros.recording.folder import ImageFiles
-from calib_all_ros.recording.image_decoding import decode_compressed
+from calib_all_ros.recording.image_coding import decode_compressed
 from calib_all_ros.recording.masks import mask_from_image
 from calib_all_ros.recording.recording import FrameSubset, Recording
 

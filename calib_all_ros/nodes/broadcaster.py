@@ -19,9 +19,8 @@ from calib_all_ros.geometry.frame_tree import (
     edge_to_publish,
     frame_name,
 )
-from calib_all_ros.nodes.levelled_log import log
+from calib_all_ros.nodes.executable import log_sentence, steady_timer
 from calib_all_ros.nodes.tf_topics import StaticEdges, TfListener
-from calib_all_ros.nodes.timing import steady_timer
 from calib_all_ros.results.paste import urdf_origin
 
 _TICK_S = 0.1
@@ -172,7 +171,7 @@ class CalibrationBroadcaster:
         for name, camera in self._cameras.items():
             broadcast = self._chosen(name, camera)
             if broadcast.sentence != camera.broadcast.sentence:
-                log(self._node, broadcast.level, broadcast.sentence)
+                log_sentence(self._node, broadcast.level, broadcast.sentence)
             camera.broadcast = broadcast
         self._send_changes()
 

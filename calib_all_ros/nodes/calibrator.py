@@ -18,23 +18,19 @@ from calib_all_ros.exit_codes import (
     EXIT_INTERRUPTED,
     EXIT_REJECTED,
 )
-from calib_all_ros.nodes.calibrator_acceptance import AcceptedResult
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
-from calib_all_ros.nodes.calibrator_status import CalibratorStatus
-from calib_all_ros.nodes.calibrator_views import ResultViews
-from calib_all_ros.nodes.executable import Finished, run
-from calib_all_ros.nodes.levelled_log import log
-from calib_all_ros.nodes.mark_clicks import MarkClicks
+from calib_all_ros.nodes.calibrator_status import AcceptedResult, CalibratorStatus
+from calib_all_ros.nodes.calibrator_views import MarkClicks, ResultViews
+from calib_all_ros.nodes.executable import Finished, log_sentence, run, steady_timer
 from calib_all_ros.nodes.parameters import declare
-from calib_all_ros.nodes.recorder_client import RecorderClient
+from calib_all_ros.nodes.recorder_status import RecorderClient
 from calib_all_ros.nodes.solve_requests import GivenMark, MarkImage, ShowMarkImage, Solve, Solved
-from calib_all_ros.nodes.timing import steady_timer
 from calib_all_ros.nodes.worker_process import (
     Done,
     Failed,
     LogLine,
     Message,
-    Progress,
+    StageProgress,
     WorkerProcess,
 )
 from calib_all_ros.pictures.output_folder import RESULT_PICTURES
@@ -166,8 +162,8 @@ class CalibratorNode(Node):
 
     def _on_message(self, message: Message) -> None:
         if isinstance(message, LogLine):
-            log(self, "warn" if message.level >= logging.WARNING else "ok", message.text)
-        elif isinstance(message, Progress):
+            log_sentence(self, "warn" if message.level >= logging.WARNING else "ok", message.text)
+        elif isinstance(message, StageProgress):
             if not isinstance(self._job, Solve):
                 return
             percent = round(100 * message.share)

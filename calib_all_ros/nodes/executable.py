@@ -11,6 +11,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.logging import get_logger
 from rclpy.node import Node
@@ -18,6 +19,33 @@ from rclpy.signals import SignalHandlerOptions
 
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.exit_codes import EXIT_BAD_INPUT, EXIT_INTERNAL_ERROR
+
+
+def log_sentence(node: Node, level: str, sentence: str) -> None:
+    """Log a sentence.
+
+    Args:
+        node: Whose log.
+        level: "ok" becomes INFO, "error" ERROR, the others ("warn", "stale") WARN.
+        sentence: What there is to say.
+    """
+    logger = node.get_logger()
+    # One line each: rclpy refuses a second severity on the same line.
+    if level == "ok":
+        logger.info(sentence)
+    elif level == "error":
+        logger.error(sentence)
+    else:
+        logger.warning(sentence)
+
+
+def steady_timer(node: Node, period_s: float, callback: Callable[[], None]) -> Any:
+    """Call ``callback`` every ``period_s`` seconds of real time, whatever /clock says.
+
+    A node that watches for silence must notice that a player with its /clock has stopped.
+    """
+    return node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
+
 
 # A signal is noticed after that long, when no message wakes the executor.
 _LONGEST_WAIT_S = 0.2

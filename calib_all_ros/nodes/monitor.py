@@ -17,18 +17,16 @@ from std_srvs.srv import Trigger
 
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.nodes.executable import run
-from calib_all_ros.nodes.levelled_log import log
+from calib_all_ros.monitoring.monitor import Monitor
+from calib_all_ros.monitoring.state import Observation, State
+from calib_all_ros.nodes.executable import log_sentence, run, steady_timer
 from calib_all_ros.nodes.messages import LATCHED, diagnostic, image_message
-from calib_all_ros.nodes.monitor_inputs import MonitorInputs
 from calib_all_ros.nodes.monitor_parameters import MonitorParameters
-from calib_all_ros.nodes.monitor_worker import MonitorWorker
+from calib_all_ros.nodes.monitor_worker import MonitorInputs, MonitorWorker
 from calib_all_ros.nodes.parameters import declare
-from calib_all_ros.nodes.recorder_client import RecorderClient
-from calib_all_ros.nodes.timing import steady_timer
-from calib_all_ros.quality.monitoring import Monitor, Observation, State
+from calib_all_ros.nodes.recorder_status import RecorderClient
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.errors import ResultError
 from calib_all_ros.robot.description import load_robot
 
 _LOOK_EVERY_S = 0.1
@@ -191,7 +189,7 @@ class MonitorNode(Node):
         if now - when < _REPEAT_LOG_S and before == self._meaning:
             return
         self._logged = (self._meaning, now)
-        log(self, _level(found), found.sentence)
+        log_sentence(self, _level(found), found.sentence)
 
     def _diagnose(self) -> None:
         if self._options.follow and _written_at(self._path) > self._read_at:

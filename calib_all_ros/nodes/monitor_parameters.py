@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.quality.monitoring_state import MonitorSettings
+from calib_all_ros.monitoring.state import MonitorSettings
 from calib_all_ros.results.calibration import FILE_NAME
 from calib_all_ros.results.store import ResultStore
 

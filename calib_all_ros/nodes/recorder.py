@@ -20,13 +20,12 @@ from calib_all_ros.collection.stream_writer import (
     recording_name,
 )
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.nodes.executable import Finished, run
+from calib_all_ros.nodes.executable import Finished, run, steady_timer
 from calib_all_ros.nodes.messages import LATCHED
 from calib_all_ros.nodes.parameters import declare
 from calib_all_ros.nodes.recorder_parameters import RecorderParameters
 from calib_all_ros.nodes.recorder_sources import RecorderSources
 from calib_all_ros.nodes.recorder_status import RecorderStatus
-from calib_all_ros.nodes.timing import steady_timer
 from calib_all_ros.robot.description import read_description
 
 _LOOK_EVERY_S = 0.2

@@ -6,10 +6,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calib_all_ros.collection.configurations import JointConfigurations, read_configurations
 from calib_all_ros.collection.coverage import CoverageGoals
 from calib_all_ros.collection.settings import MODES, CollectionSettings
-from calib_all_ros.collection.stop_and_go import StopAndGoSettings
+from calib_all_ros.collection.stop_and_go import (
+    JointConfigurations,
+    StopAndGoSettings,
+    read_configurations,
+)
 from calib_all_ros.collection.stream_writer import StorageLimits
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.results.store import default_folder

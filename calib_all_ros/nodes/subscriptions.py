@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 
-from calib_all_ros.nodes.timing import steady_timer
+from calib_all_ros.nodes.executable import steady_timer
 from calib_all_ros.recording.bag_topics import camera_info_beside, image_base
 
 OnMessage = Callable[[str, bytes], None]

@@ -41,7 +41,7 @@ _ON_THE_WAY, _DONE, _FAILED = b"-", b"+", b"!"
 
 
 @dataclass(frozen=True)
-class Progress:
+class StageProgress:
     """How far the work is: the name of its stage, and the stage's finished share."""
 
     stage: str
@@ -76,7 +76,7 @@ class Failed:
     internal: bool
 
 
-Message = Progress | LogLine | Done | Failed
+Message = StageProgress | LogLine | Done | Failed
 _TAGS: dict[type, bytes] = {Done: _DONE, Failed: _FAILED}
 
 
@@ -93,14 +93,14 @@ class Work:
         self.folder = folder
         self._connection = connection
         self._log = log
-        self._last = Progress("", 0.0)
+        self._last = StageProgress("", 0.0)
 
     def progress(self, stage: str, share: float) -> None:
         """Report the finished share of a stage; steps too small to be seen are left out."""
         same = stage == self._last.stage
         if same and share < 1.0 and abs(share - self._last.share) < _SMALLEST_STEP:
             return
-        self._last = Progress(stage, share)
+        self._last = StageProgress(stage, share)
         self.send(self._last)
 
     def copy_log_to(self, folder: Path) -> Path:

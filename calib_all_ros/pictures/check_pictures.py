@@ -7,9 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from calib_all_ros.pictures.caption import LegendEntry, with_caption
-from calib_all_ros.pictures.image_file import save_png
-from calib_all_ros.pictures.overlay import AFTER, BEFORE, TARGET, draw_outline
+from calib_all_ros.pictures.output_folder import save_png
+from calib_all_ros.pictures.overlay import (
+    AFTER,
+    BEFORE,
+    TARGET,
+    LegendEntry,
+    draw_outline,
+    with_caption,
+)
 from calib_all_ros.pictures.results import MAX_OVERLAYS
 from calib_all_ros.quality.check import ExtrinsicsCheck
 from calib_all_ros.rendering.rasteriser import silhouettes

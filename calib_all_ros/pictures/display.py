@@ -9,12 +9,11 @@ from numpy.typing import NDArray
 from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.pictures.estimates import estimate_of
-from calib_all_ros.pictures.overlay import AFTER, before_after, draw_outline
+from calib_all_ros.pictures.overlay import AFTER, before_after, draw_outline, estimate_of
 from calib_all_ros.pictures.results import LARGEST_WIDTH_PX, Scene, frame_overlay
 from calib_all_ros.pictures.track_picture import draw_track
 from calib_all_ros.recording.recording import Recording
-from calib_all_ros.rendering.raw_silhouette import raw_silhouette
+from calib_all_ros.rendering.raw_view import raw_silhouette
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.display import Display
 from calib_all_ros.robot.description import Robot

@@ -15,9 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from calib_all_ros.marks.feature_map import PatchGrid
 from calib_all_ros.marks.finder import Vote
-from calib_all_ros.pictures.caption import LegendEntry, with_caption
-from calib_all_ros.pictures.contact_sheet import contact_sheet
-from calib_all_ros.pictures.overlay import Colour
+from calib_all_ros.pictures.overlay import Colour, LegendEntry, with_caption
+from calib_all_ros.pictures.results import contact_sheet
 
 Image = NDArray[np.uint8]
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.pictures.contact_sheet import contact_sheet
 from calib_all_ros.pictures.overlay import AFTER, draw_outline
+from calib_all_ros.pictures.results import contact_sheet
 from calib_all_ros.rendering.rasteriser import render
 from calib_all_ros.robot.description import Robot
 

@@ -11,7 +11,7 @@ from scipy.stats import norm, qmc
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.planning.errors import PlanningError
+from calib_all_ros.planning.joint_ranges import PlanningError
 
 _NEARLY_VERTICAL = 0.999
 

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry import se3
 from calib_all_ros.planning.bodies import Body, SelfDistance, bodies_of, lowest
 from calib_all_ros.planning.camera_prior import CameraPrior
-from calib_all_ros.planning.errors import PlanningError
-from calib_all_ros.planning.joint_ranges import JointRanges
+from calib_all_ros.planning.joint_ranges import JointRanges, PlanningError
 from calib_all_ros.robot.description import Robot
 
 _BATCH = 250

@@ -9,9 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.collection.motion_coverage import end_effectors
-from calib_all_ros.planning.errors import PlanningError
+from calib_all_ros.collection.coverage import end_effectors
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.robot.kinematics import Kinematics
+
+
+class PlanningError(CalibAllError):
+    """No configurations can be proposed as asked; the message says why and what to do."""
+
 
 # Files are for people, too; this is far below what a controller reaches.
 DECIMALS = 4

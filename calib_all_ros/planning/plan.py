@@ -15,14 +15,12 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.collection.configurations import JointConfigurations
+from calib_all_ros.collection.stop_and_go import JointConfigurations
 from calib_all_ros.planning.camera_prior import CameraPrior
 from calib_all_ros.planning.candidates import Candidates, Checker, Limits, draw_candidates
-from calib_all_ros.planning.errors import PlanningError
 from calib_all_ros.planning.information import ErrorModel, Information, outline_information
-from calib_all_ros.planning.joint_ranges import JointRanges
-from calib_all_ros.planning.selection import select
-from calib_all_ros.planning.tour import longest_joint_moves, short_tour
+from calib_all_ros.planning.joint_ranges import JointRanges, PlanningError
+from calib_all_ros.planning.selection import longest_joint_moves, select, short_tour
 from calib_all_ros.robot.description import Robot
 
 Progress = Callable[[str, float], None]

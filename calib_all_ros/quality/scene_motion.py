@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.quality.monitoring_background import (
+from calib_all_ros.monitoring.background import (
     common_motion,
     flattened_grey,
     spread_corners,

@@ -20,7 +20,6 @@ import zstandard
 from rosbags.interfaces import MessageDefinition, MessageDefinitionFormat
 from rosbags.typesys import Stores, TypesysError, get_types_from_msg, get_typestore
 
-from calib_all_ros.recording.bag_files import find_bag_files, is_compressed_file, is_ros1_file
 from calib_all_ros.recording.bag_recovery import copy_decompressed, salvaged_messages
 from calib_all_ros.recording.bag_storage import (
     USED_TYPES,
@@ -30,6 +29,9 @@ from calib_all_ros.recording.bag_storage import (
     SpooledStorage,
     Storage,
     TypedMessage,
+    find_bag_files,
+    is_compressed_file,
+    is_ros1_file,
 )
 from calib_all_ros.recording.recording import RecordingError
 

@@ -12,9 +12,10 @@ import numpy as np
 
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.recording.bag import Bag
-from calib_all_ros.recording.bag_index import BagIndex, ImageEntry, read_index
 from calib_all_ros.recording.bag_storage import JOINT_STATE, TF_MESSAGE, DamagedFileError
 from calib_all_ros.recording.bag_topics import (
+    BagIndex,
+    ImageEntry,
     choose_camera_info_topic,
     choose_image_topic,
     choose_mask_topic,
@@ -22,16 +23,23 @@ from calib_all_ros.recording.bag_topics import (
     is_rectified,
     lacks,
     no_topic,
+    read_index,
     robot_description_topics,
 )
-from calib_all_ros.recording.camera_file import CameraFile
-from calib_all_ros.recording.camera_info import DEFAULT_OPTICAL_FRAME, CameraInfo, camera_of
-from calib_all_ros.recording.fingerprint import fingerprint
+from calib_all_ros.recording.camera_info import (
+    DEFAULT_OPTICAL_FRAME,
+    CameraFile,
+    CameraInfo,
+    camera_of,
+)
 from calib_all_ros.recording.folder import check_size
-from calib_all_ros.recording.image_decoding import decode_message
+from calib_all_ros.recording.image_coding import decode_message
 from calib_all_ros.recording.joint_topics import merge_joint_topics, with_prefixes
 from calib_all_ros.recording.masks import mask_from_image, match_by_stamp
-from calib_all_ros.recording.recording import Mask, Recording, RecordingError, RgbImage
+from calib_all_ros.recording.recording import Mask, Recording, RecordingError, RgbImage, fingerprint
+
+"""Stamp in nanoseconds, names, positions."""
+
 
 _SECOND_NS = 1_000_000_000
 

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory, JointTrajectoryError
-from calib_all_ros.recording.camera_file import CameraFile, read_camera_file, read_document
-from calib_all_ros.recording.fingerprint import fingerprint
-from calib_all_ros.recording.image_decoding import decode_compressed
-from calib_all_ros.recording.recording import Recording, RecordingError, RgbImage
+from calib_all_ros.recording.camera_info import CameraFile, read_camera_file, read_document
+from calib_all_ros.recording.image_coding import decode_compressed
+from calib_all_ros.recording.recording import Recording, RecordingError, RgbImage, fingerprint
 
 FRAMES_FOLDER = "frames"
 MASKS_FOLDER = "masks"

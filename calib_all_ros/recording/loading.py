@@ -11,9 +11,9 @@ import numpy as np
 
 from calib_all_ros.lerobot.address import find_address, with_topics
 from calib_all_ros.lerobot.episodes import load_address
-from calib_all_ros.recording.bag_files import is_bag, is_storage_file
 from calib_all_ros.recording.bag_loading import load_bag
-from calib_all_ros.recording.camera_file import read_camera_file
+from calib_all_ros.recording.bag_storage import is_bag, is_storage_file
+from calib_all_ros.recording.camera_info import read_camera_file
 from calib_all_ros.recording.folder import (
     FRAMES_FOLDER,
     MASKS_FOLDER,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.recording.folder import image_files, read_bytes
-from calib_all_ros.recording.image_decoding import decode_compressed
+from calib_all_ros.recording.image_coding import decode_compressed
 from calib_all_ros.recording.recording import Mask, RecordingError, RgbImage
 
 _THRESHOLD = 127

@@ -11,10 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory, JointTrajectoryError
-from calib_all_ros.recording.camera_file import CameraFile
-from calib_all_ros.recording.fingerprint import fingerprint
+from calib_all_ros.recording.camera_info import CameraFile
 from calib_all_ros.recording.folder import check_size
-from calib_all_ros.recording.recording import FrameList, Recording, RecordingError
+from calib_all_ros.recording.recording import FrameList, Recording, RecordingError, fingerprint
 
 IMAGES_KEY = "rgb_images"
 JOINTS_KEY = "captured_joint_values"

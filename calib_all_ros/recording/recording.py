@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
 import numpy as np
@@ -14,6 +16,26 @@ from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.frame_tree import StaticTransform
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
+
+_EDGE_BYTES = 1 << 20
+
+
+def fingerprint(files: Iterable[Path]) -> str:
+    """Return the SHA-256 over each file's name, size, and first and last megabyte.
+
+    It changes with any recording that is recorded anew, renamed, cut or extended, but not with a
+    change deep inside of a large file.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(files):
+        size = path.stat().st_size
+        digest.update(f"{path.name}\0{size}\0".encode())
+        with path.open("rb") as file:
+            digest.update(file.read(_EDGE_BYTES))
+            file.seek(max(size - _EDGE_BYTES, min(size, _EDGE_BYTES)))
+            digest.update(file.read())
+    return digest.hexdigest()
+
 
 RgbImage = NDArray[np.uint8]
 Mask = NDArray[np.bool_]

@@ -30,9 +30,9 @@ from calib_all_ros.recording.bag_storage import (
     JOINT_STATE,
     STRING,
 )
-from calib_all_ros.recording.camera_file import camera_document
+from calib_all_ros.recording.camera_info import camera_document
 from calib_all_ros.recording.folder import FRAMES_FOLDER, MASKS_FOLDER, URDF_FILE
-from calib_all_ros.recording.image_encoding import jpeg, png
+from calib_all_ros.recording.image_coding import jpeg, png
 from calib_all_ros.recording.recording import Mask, RgbImage
 from calib_all_ros.recording.ros_messages import RosMessages
 

@@ -18,6 +18,20 @@ from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.rendering.rasteriser import BACKGROUND, render, silhouettes
 from calib_all_ros.robot.surface import RobotSurface
 
+
+def raw_silhouette(
+    surface: RobotSurface, T_camera_link: NDArray[np.float64], camera: Camera
+) -> NDArray[np.bool_]:
+    """Return the (H, W) silhouette in the image of ``camera``, corners included.
+
+    Args:
+        surface: The robot.
+        T_camera_link: (L, 4, 4) poses of its links in the optical frame.
+        camera: Any camera.
+    """
+    return np.asarray(RawView(camera).silhouettes(surface, T_camera_link[None])[0])
+
+
 # Beyond that far off the axis a pinhole image grows without bounds.
 _LARGEST_HALF_ANGLE = np.radians(75.0)
 # How much finer than the raw image the canvas is: outlines are then right to a sixth of a pixel.

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +17,7 @@ from calib_all_ros.pictures.display import best_row
 from calib_all_ros.pictures.results import STAGE_BEFORE, Scene, check_inputs
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report import plots, words
-from calib_all_ros.report.frustum_cloud import Space, cloud_views
-from calib_all_ros.report.judgement import FindingCard, expected_error, finding_cards, nine_in_ten
+from calib_all_ros.report.frustum_cloud import Space, cloud_views, ninety_percent
 from calib_all_ros.report.photographs import (
     LARGEST_WIDTH_PX,
     BeforeAfter,
@@ -26,11 +27,145 @@ from calib_all_ros.report.photographs import (
     mask_picture,
     track_picture,
 )
-from calib_all_ros.report.provenance import fact_rows, setting_rows
-from calib_all_ros.results import paste
 from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.results.paste import static_transform_publisher, urdf_origin
 from calib_all_ros.robot.description import Robot
+from calib_all_ros.settings import Settings
 from calib_all_ros.solving.observations import make_view
+
+
+@dataclass(frozen=True)
+class FindingCard:
+    """A finding in words.
+
+    Attributes:
+        severity: Its class on the page: "rejected", "warning" or "note".
+        badge: The severity in words.
+        title: The cause in words, "" where none was named.
+        evidence: What shows it.
+        advice: What to do, "" where nothing was advised.
+        cause: The cause's name in files, "" where none was named.
+    """
+
+    severity: str
+    badge: str
+    title: str
+    evidence: str
+    advice: str
+    cause: str
+
+
+def finding_cards(calibration: Calibration) -> tuple[FindingCard, ...]:
+    """Return the findings, the gravest first, and the reasons that no finding tells."""
+    verdict = calibration.verdict
+    cards = [
+        FindingCard(
+            finding.severity,
+            words.SEVERITIES[finding.severity],
+            words.CAUSES[finding.cause],
+            finding.evidence,
+            finding.advice,
+            finding.cause,
+        )
+        for finding in verdict.findings
+    ]
+    told = {finding.sentence for finding in verdict.findings}
+    status = verdict.status
+    severity = "note" if status == "accepted" else status
+    cards += [
+        FindingCard(severity, words.SEVERITIES[severity], "", reason, "", "")
+        for reason in verdict.reasons
+        if reason not in told
+    ]
+    gravity: list[str] = list(words.SEVERITIES)
+    return tuple(sorted(cards, key=lambda card: gravity.index(card.severity)))
+
+
+def expected_error(calibration: Calibration) -> str:
+    """Return a sentence on how far off the pose may be."""
+    if calibration.verdict.status == "rejected":
+        return "No error is promised for a rejected pose."
+    within = nine_in_ten(calibration)
+    if not within:
+        return "How large the error may be was not estimated."
+    return f"Expected error: in nine cases of ten within {within}."
+
+
+def nine_in_ten(calibration: Calibration) -> str:
+    """Return within what nine in ten errors lie, in words; "" where that was not estimated."""
+    millimetres = calibration.quality.get("expected_position_mm")
+    degrees = calibration.quality.get("expected_rotation_deg")
+    if millimetres is None or degrees is None:
+        if calibration.covariance is None:
+            return ""
+        position_m, rotation_rad = ninety_percent(calibration.covariance)
+        millimetres, degrees = 1e3 * position_m, float(np.degrees(rotation_rad))
+    return (
+        f"{words.number(millimetres, 2)} mm in position and {words.number(degrees, 2)} deg in "
+        "rotation"
+    )
+
+
+def setting_rows(settings: Mapping[str, Any]) -> tuple[tuple[str, str, bool], ...]:
+    """Return names, values and whether they are the defaults."""
+    defaults = dict(_flat(Settings().to_mapping()))
+    return tuple(
+        (name, _plain(value), name not in defaults or defaults[name] == value)
+        for name, value in _flat(settings)
+    )
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _plain(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def fact_rows(calibration: Calibration) -> tuple[tuple[str, str], ...]:
+    """Return what is known of the inputs and the making; what is not known is left out."""
+    provenance, robot, camera = calibration.provenance, calibration.robot, calibration.camera
+    K, chosen = camera.K, provenance.evidence
+    facts = [
+        ("Recording", provenance.recording),
+        ("Its fingerprint", provenance.fingerprint),
+        ("Images used", ", ".join(str(frame) for frame in provenance.frames_used)),
+        ("Robot", f"{robot.name}, base frame {robot.base_frame}"),
+        ("Robot description", robot.description_hash),
+        ("Link of the mark", robot.eef_link or ""),
+        (
+            "Camera",
+            f"{camera.frame_id}, {camera.width} x {camera.height} pixels, {camera.model}; "
+            f"fx {K[0, 0]:.2f}, fy {K[1, 1]:.2f}, cx {K[0, 2]:.2f}, cy {K[1, 2]:.2f}",
+        ),
+        ("Distortion", ", ".join(f"{value:.6g}" for value in camera.distortion)),
+        *((f"Evidence: {choice.part}", f"{choice.used}; {choice.why}") for choice in chosen),
+        ("Estimated beside the pose", _nuisances(calibration)),
+        ("Made by", f"calib_all_ros {provenance.package_version}"),
+        ("Made at", provenance.created),
+    ]
+    return tuple((name, value) for name, value in facts if value)
+
+
+def _nuisances(calibration: Calibration) -> str:
+    parts = []
+    if calibration.lag_ms is not None:
+        parts.append(f"images stamped {words.lag(calibration.lag_ms)}")
+    if calibration.mask_bias_px is not None:
+        shape = "fat" if calibration.mask_bias_px > 0 else "thin"
+        parts.append(f"outlines {abs(calibration.mask_bias_px):.2f} px too {shape}")
+    if calibration.focal_scale is not None:
+        parts.append(f"focal length times {calibration.focal_scale:.4f}")
+    if calibration.joint_offsets is not None:
+        largest = max(calibration.joint_offsets.items(), key=lambda item: abs(item[1]))
+        parts.append(f"joints off by up to {largest[1]:+.4f} rad or m ({largest[0]})")
+    return ", ".join(parts)
+
 
 MOST_PICTURES = 6
 
@@ -183,8 +318,8 @@ def _pose(calibration: Calibration) -> PoseText:
         child,
         (x, y, z),
         (qx, qy, qz, qw),
-        paste.static_transform_publisher(T, parent, child),
-        paste.urdf_origin(T),
+        static_transform_publisher(T, parent, child),
+        urdf_origin(T),
     )
 
 

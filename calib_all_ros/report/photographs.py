@@ -19,7 +19,7 @@ from calib_all_ros.pictures.display import best_row, expected_mark
 from calib_all_ros.pictures.overlay import outline_lines
 from calib_all_ros.pictures.results import STAGE_BEFORE, Scene
 from calib_all_ros.report import words
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.records import FrameQuality
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.solving.mark import MarkTrack

@@ -7,7 +7,11 @@ import os
 import tempfile
 from pathlib import Path
 
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.errors import CalibAllError
+
+
+class ResultError(CalibAllError):
+    """A result cannot be written, read or found; the message says which and what to do."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:

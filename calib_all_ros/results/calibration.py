@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.results import paste, yaml_text
-from calib_all_ros.results.atomic_file import write_atomically
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results import yaml_text
+from calib_all_ros.results.atomic_file import ResultError, write_atomically
+from calib_all_ros.results.paste import static_transform_publisher, urdf_origin
 from calib_all_ros.results.records import (
     Covariance,
     FrameQuality,
@@ -166,10 +166,10 @@ class Calibration:
                 self.T_camera_base, f"maps points in {base} to {optical}; what projection needs"
             ),
             "paste": {
-                "static_transform_publisher": paste.static_transform_publisher(
+                "static_transform_publisher": static_transform_publisher(
                     self.T_base_camera, base, optical
                 ),
-                "urdf_origin": paste.urdf_origin(self.T_base_camera),
+                "urdf_origin": urdf_origin(self.T_base_camera),
             },
             "camera": {
                 "frame_id": optical,

@@ -12,9 +12,9 @@ import yaml
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.results import paste, yaml_text
-from calib_all_ros.results.atomic_file import write_atomically
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results import yaml_text
+from calib_all_ros.results.atomic_file import ResultError, write_atomically
+from calib_all_ros.results.paste import static_transform_publisher
 from calib_all_ros.results.records import Covariance, Status, Verdict
 
 FILE_NAME = "cameras.yaml"
@@ -152,7 +152,7 @@ class CamerasResult:
     def static_transforms(self) -> list[str]:
         """Return the commands that publish the usable cameras' poses on /tf_static."""
         return [
-            paste.static_transform_publisher(camera.T_base_camera, self.base_frame, camera.frame)
+            static_transform_publisher(camera.T_base_camera, self.base_frame, camera.frame)
             for camera in self.cameras
             if camera.verdict != "rejected"
         ]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.extrinsics_file import Direction, GivenExtrinsics, rigid
 
 SOURCE = "--pose"

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.atomic_file import ResultError
 
 Status = Literal["accepted", "warning", "rejected"]
 Severity = Literal["rejected", "warning", "note"]

@@ -7,8 +7,8 @@ import os
 import re
 from pathlib import Path
 
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.errors import ResultError
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
 

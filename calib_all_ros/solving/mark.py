@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.recording.preflight import joints_at_frames
+from calib_all_ros.recording.frame_selection import joints_at_frames
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MarkSettings

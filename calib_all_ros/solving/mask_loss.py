@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.rendering.antialiasing import mesh_edges, outline_crossings, project_vertices
-from calib_all_ros.rendering.clip_space import clip_matrix
-from calib_all_ros.rendering.nvdiffrast import Nvdiffrast
+from calib_all_ros.rendering.nvdiffrast import Nvdiffrast, clip_matrix
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.solving.estimate import POSE_SIZE, Estimate
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem

@@ -16,9 +16,13 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.rectification import Rectification
 from calib_all_ros.geometry.resizing import shrink, shrink_mask
-from calib_all_ros.recording.preflight import joints_at_frames, require_motion
+from calib_all_ros.recording.frame_selection import (
+    joints_at_frames,
+    require_motion,
+    select_frames,
+    sharpness,
+)
 from calib_all_ros.recording.recording import Recording, RecordingError
-from calib_all_ros.recording.selection import select_frames, sharpness
 from calib_all_ros.rendering.rasteriser import render
 from calib_all_ros.rendering.renderer import Renderer
 from calib_all_ros.robot.description import Robot

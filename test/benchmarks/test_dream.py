@@ -24,7 +24,7 @@ from benchmarks.ndds import NddsError, read_sequence
 from benchmarks.ndds_writing import MASKS, write_ndds
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
-from calib_all_ros.recording.image_encoding import png
+from calib_all_ros.recording.image_coding import png
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.robot.demo import demo_urdf_path
 from calib_all_ros.robot.description import Robot

@@ -10,7 +10,7 @@ import pytest
 from rosbags.rosbag2 import Reader
 
 from calib_all_ros.collection.background_writer import BackgroundWriter
-from calib_all_ros.collection.errors import CollectionError
+from calib_all_ros.collection.finding import CollectionError
 from calib_all_ros.collection.stream_writer import BagStream, StorageFullError, StreamMessage
 from calib_all_ros.recording.bag_storage import STRING
 

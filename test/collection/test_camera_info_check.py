@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.collection.camera_info_check import CameraInfoCheck
+from calib_all_ros.collection.stream_checks import CameraInfoCheck
 from calib_all_ros.recording.recording import RecordingError
 
 SIZE = (64, 48)

@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from calib_all_ros.collection.clock_check import clock_findings
 from calib_all_ros.collection.stream_check import StreamCheck
+from calib_all_ros.collection.stream_checks import clock_findings
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS

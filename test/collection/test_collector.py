@@ -11,10 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from calib_all_ros.collection.collector import Collector, Progress
-from calib_all_ros.collection.configurations import JointConfigurations
-from calib_all_ros.collection.errors import CollectionError
+from calib_all_ros.collection.finding import CollectionError
 from calib_all_ros.collection.settings import CollectionSettings
-from calib_all_ros.collection.stop_and_go import StopAndGoSettings
+from calib_all_ros.collection.stop_and_go import JointConfigurations, StopAndGoSettings
 from calib_all_ros.collection.stream_writer import StorageLimits, StreamMessage
 from calib_all_ros.recording.bag_storage import CAMERA_INFO, IMAGE, JOINT_STATE, STRING, TF_MESSAGE
 from calib_all_ros.recording.loading import load_recording

@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib_all_ros.collection.configurations import (
+from calib_all_ros.collection.finding import CollectionError
+from calib_all_ros.collection.stop_and_go import (
     JointConfigurations,
     read_configurations,
     write_configurations,
 )
-from calib_all_ros.collection.errors import CollectionError
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:

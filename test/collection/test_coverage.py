@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calib_all_ros.collection.coverage import Coverage, CoverageGoals
-from calib_all_ros.collection.image_coverage import ImageLook
+from calib_all_ros.collection.coverage import Coverage, CoverageGoals, ImageLook
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.robot.kinematics import Joint, Kinematics
 

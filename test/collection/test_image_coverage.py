@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calib_all_ros.collection.image_coverage import ImageCoverage, look_at
+from calib_all_ros.collection.coverage import ImageCoverage, look_at
 
 RNG = np.random.default_rng(0)
 BACKGROUND = cv2.GaussianBlur(RNG.integers(0, 255, (240, 320, 3), np.uint8), (0, 0), 2.0)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.collection.image_coverage import ImageLook
+from calib_all_ros.collection.coverage import ImageLook
 from calib_all_ros.collection.inspector import Inspector
 from calib_all_ros.collection.serialised import MessageReader
 

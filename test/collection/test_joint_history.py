@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib_all_ros.collection.joint_history import JointHistory
 from calib_all_ros.collection.serialised import JointSample
+from calib_all_ros.collection.stream_checks import JointHistory
 
 MS = 1_000_000
 START_NS = 1_700_000_000_000 * MS

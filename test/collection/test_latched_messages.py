@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from calib_all_ros.collection.latched_messages import LatchedMessages
+from calib_all_ros.collection.serialised import LatchedMessages
 from calib_all_ros.collection.stream_writer import StreamMessage
 from calib_all_ros.recording.bag_storage import STRING, TF_MESSAGE
 

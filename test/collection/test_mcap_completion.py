@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rosbags.rosbag2 import Reader
 
-from calib_all_ros.collection.errors import CollectionError
+from calib_all_ros.collection.finding import CollectionError
 from calib_all_ros.collection.mcap_completion import complete
 from calib_all_ros.collection.mcap_file import Entry, McapFile
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib_all_ros.collection.motion_coverage import MotionCoverage, end_effectors
+from calib_all_ros.collection.coverage import MotionCoverage, end_effectors
 from calib_all_ros.robot.description import Robot, load_kinematics
 from calib_all_ros.robot.kinematics import Joint, Kinematics, Mimic
 

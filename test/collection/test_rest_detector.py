@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from calib_all_ros.collection.rest_detector import RestDetector
+from calib_all_ros.collection.stop_and_go import RestDetector
 
 
 def test_rests_since_it_stopped() -> None:

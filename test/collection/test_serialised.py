@@ -8,7 +8,7 @@ import pytest
 
 from calib_all_ros.collection.serialised import MessageReader, header_stamp_ns
 from calib_all_ros.recording.bag_storage import COMPRESSED_IMAGE
-from calib_all_ros.recording.image_encoding import png
+from calib_all_ros.recording.image_coding import png
 from calib_all_ros.recording.recording import RecordingError
 
 

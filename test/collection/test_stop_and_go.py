@@ -6,8 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from calib_all_ros.collection.configurations import JointConfigurations
-from calib_all_ros.collection.stop_and_go import StopAndGo, StopAndGoSettings
+from calib_all_ros.collection.stop_and_go import JointConfigurations, StopAndGo, StopAndGoSettings
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS

@@ -16,7 +16,7 @@ import yaml
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
-from calib_all_ros.collection.errors import CollectionError
+from calib_all_ros.collection.finding import CollectionError
 from calib_all_ros.collection.stream_writer import (
     BagStream,
     StorageFullError,

@@ -22,8 +22,8 @@ from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.quality.check import CheckStatus, ExtrinsicsCheck, check_extrinsics
 from calib_all_ros.quality.checked_calibration import check_evidence, checked_calibration
 from calib_all_ros.recording.recording import Recording
-from calib_all_ros.results import paste
 from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.results.paste import static_transform_publisher
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
@@ -157,7 +157,7 @@ def test_a_pose_to_paste(
     poses: list[np.ndarray],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    text = paste.static_transform_publisher(se3.invert(off), "base_link", OPTICAL)
+    text = static_transform_publisher(se3.invert(off), "base_link", OPTICAL)
     assert main(["check", str(simulated_folder), "--pose", text]) == 3
     np.testing.assert_allclose(poses[0], off, atol=1e-9)
     assert "taken for" not in capsys.readouterr().out

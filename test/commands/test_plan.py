@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from calib_all_ros.cli import main
-from calib_all_ros.collection.configurations import read_configurations
+from calib_all_ros.collection.stop_and_go import read_configurations
 from calib_all_ros.commands import plan as command
 from calib_all_ros.planning.camera_prior import camera_with_view, looking_at
 from calib_all_ros.planning.plan import PlanSettings
-from calib_all_ros.recording.camera_file import read_camera_file
+from calib_all_ros.recording.camera_info import read_camera_file
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Status, Verdict
 from calib_all_ros.robot.demo import demo_urdf_path

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.recording.camera_file import camera_document
+from calib_all_ros.recording.camera_info import camera_document
 from calib_all_ros.results.calibration import (
     Calibration,
     Covariance,

@@ -32,7 +32,7 @@ from calib_all_ros.nodes.messages import (
     stamp_of,
     transform_message,
 )
-from calib_all_ros.recording.image_encoding import jpeg
+from calib_all_ros.recording.image_coding import jpeg
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 

@@ -13,8 +13,7 @@ rclpy = pytest.importorskip(
 
 from rclpy.parameter import Parameter
 
-from calib_all_ros.nodes.parameter_fields import fields_of
-from calib_all_ros.nodes.parameters import ParameterError, declare
+from calib_all_ros.nodes.parameters import ParameterError, declare, fields_of
 from calib_all_ros.settings import Settings, SettingsError
 
 

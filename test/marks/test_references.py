@@ -16,7 +16,7 @@ from calib_all_ros.marks.references import (
     read_picture,
     references_folder,
 )
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.atomic_file import ResultError
 
 IMAGE = np.random.default_rng(0).integers(0, 255, (24, 32, 3), dtype=np.uint8)
 

@@ -11,7 +11,7 @@ import pytest
 
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
-from calib_all_ros.nodes.parameter_fields import fields_of
+from calib_all_ros.nodes.parameters import fields_of
 from calib_all_ros.nodes.solve_requests import GivenMark
 from calib_all_ros.settings import Settings
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from calib_all_ros.nodes.monitor_parameters import MonitorParameterError, MonitorParameters
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.atomic_file import ResultError
 
 
 def test_where_the_calibration_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,7 +22,7 @@ from calib_all_ros.nodes.worker_process import (
     Failed,
     LogLine,
     Message,
-    Progress,
+    StageProgress,
     WorkerProcess,
 )
 
@@ -102,7 +102,7 @@ def toiling(worker: WorkerProcess) -> int:
         return bool(heard)
 
     wait_for(begun, "the work to begin")
-    assert isinstance(heard[0], Progress)
+    assert isinstance(heard[0], StageProgress)
     return int(heard[0].stage)
 
 
@@ -122,7 +122,7 @@ def temporary_files(folder: Path) -> list[str]:
 def test_result_progress_log_and_files_arrive(jobs: ModuleType, tmp_path: Path) -> None:
     out = tmp_path / "out"
     heard = all_messages(WorkerProcess(functools.partial(jobs.double, 21), out))
-    shares = [message.share for message in heard if isinstance(message, Progress)]
+    shares = [message.share for message in heard if isinstance(message, StageProgress)]
     assert shares == [0.0, 0.5, 1.0]
     lines = [message.text for message in heard if isinstance(message, LogLine)]
     assert lines[-1] == "21 is small" and "nobody need know" not in lines

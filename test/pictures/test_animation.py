@@ -7,8 +7,8 @@ import struct
 import numpy as np
 import pytest
 
-from calib_all_ros.pictures.animation import animated_webp
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.pictures.track_video import animated_webp
+from calib_all_ros.results.atomic_file import ResultError
 
 COLOURS = ((200, 40, 40), (40, 200, 40), (40, 40, 200))
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib_all_ros.pictures.contact_sheet import contact_sheet
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.pictures.results import contact_sheet
+from calib_all_ros.results.atomic_file import ResultError
 
 
 def tile(value: int, height: int = 60, width: int = 80) -> np.ndarray:

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.pictures.image_file import save_png
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.pictures.output_folder import save_png
+from calib_all_ros.results.atomic_file import ResultError
 
 
 def test_colours_survive(tmp_path: Path) -> None:

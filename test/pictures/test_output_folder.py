@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from calib_all_ros.pictures.output_folder import whole_or_nothing
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.atomic_file import ResultError
 
 
 def content(folder: Path) -> dict[str, str]:

@@ -5,8 +5,14 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.pictures.caption import LegendEntry, with_caption
-from calib_all_ros.pictures.overlay import AFTER, BEFORE, before_after, draw_outline
+from calib_all_ros.pictures.overlay import (
+    AFTER,
+    BEFORE,
+    LegendEntry,
+    before_after,
+    draw_outline,
+    with_caption,
+)
 
 GREY = np.full((120, 160, 3), 90, dtype=np.uint8)
 

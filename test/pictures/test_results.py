@@ -14,8 +14,8 @@ from calib_all_ros.pictures.overlay import AFTER, BEFORE, TARGET
 from calib_all_ros.pictures.results import CONTACT_SHEET_NAME, MAX_OVERLAYS, write_pictures
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.errors import ResultError
 from calib_all_ros.results.records import FrameQuality, Provenance, RobotRecord, Verdict
 from calib_all_ros.robot.demo import demo_urdf_path
 from calib_all_ros.robot.description import Robot, load_robot

@@ -6,7 +6,7 @@ import pytest
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.planning.camera_prior import CameraPrior, camera_with_view, looking_at
-from calib_all_ros.planning.errors import PlanningError
+from calib_all_ros.planning.joint_ranges import PlanningError
 
 
 def test_target_is_in_the_middle_and_up_is_up() -> None:

@@ -10,8 +10,7 @@ import pytest
 from calib_all_ros.geometry import se3
 from calib_all_ros.planning.camera_prior import CameraPrior, looking_at
 from calib_all_ros.planning.candidates import Candidates, Checker, Limits, draw_candidates
-from calib_all_ros.planning.errors import PlanningError
-from calib_all_ros.planning.joint_ranges import joint_ranges
+from calib_all_ros.planning.joint_ranges import PlanningError, joint_ranges
 from calib_all_ros.robot.description import Robot
 
 UPRIGHT, LEVEL, HANGING = [0, 0, 0, 0.01], [0, 0, np.pi / 2, 0.01], [0, 0, np.pi, 0.01]

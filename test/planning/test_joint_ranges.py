@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.planning.errors import PlanningError
-from calib_all_ros.planning.joint_ranges import arm_joints, joint_ranges
+from calib_all_ros.planning.joint_ranges import PlanningError, arm_joints, joint_ranges
 from calib_all_ros.robot.description import Robot, load_kinematics
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib_all_ros.collection.configurations import read_configurations, write_configurations
-from calib_all_ros.collection.stop_and_go import StopAndGo, StopAndGoSettings
+from calib_all_ros.collection.stop_and_go import (
+    StopAndGo,
+    StopAndGoSettings,
+    read_configurations,
+    write_configurations,
+)
 from calib_all_ros.planning.camera_prior import CameraPrior, camera_with_view, looking_at
 from calib_all_ros.planning.candidates import Checker, Limits
-from calib_all_ros.planning.errors import PlanningError
-from calib_all_ros.planning.joint_ranges import JointRanges, joint_ranges
+from calib_all_ros.planning.joint_ranges import JointRanges, PlanningError, joint_ranges
 from calib_all_ros.planning.plan import NOT_CHECKED, Plan, PlanSettings, plan_configurations
 from calib_all_ros.robot.description import Robot
 

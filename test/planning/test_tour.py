@@ -6,7 +6,7 @@ from itertools import pairwise, permutations
 import numpy as np
 import pytest
 
-from calib_all_ros.planning.tour import longest_joint_moves, short_tour
+from calib_all_ros.planning.selection import longest_joint_moves, short_tour
 
 
 def length(distance: np.ndarray, order: list[int] | tuple[int, ...]) -> float:

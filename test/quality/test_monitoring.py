@@ -13,13 +13,8 @@ import pytest
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.quality.monitoring import (
-    Monitor,
-    MonitoringError,
-    MonitorSettings,
-    Observation,
-    State,
-)
+from calib_all_ros.monitoring.monitor import Monitor
+from calib_all_ros.monitoring.state import MonitoringError, MonitorSettings, Observation, State
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
 from calib_all_ros.robot.description import Robot

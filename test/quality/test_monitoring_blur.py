@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.quality.monitoring_blur import BlurCheck
+from calib_all_ros.monitoring.watch import BlurCheck
 
 
 def picture(seed: int = 0) -> np.ndarray:

@@ -5,7 +5,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.quality.monitoring_edges import (
+from calib_all_ros.monitoring.edges import (
     MovingEdges,
     delayed_agreement,
     image_gradient,

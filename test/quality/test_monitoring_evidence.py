@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.quality.monitoring_background import BackgroundFinding
-from calib_all_ros.quality.monitoring_evidence import Evidence
-from calib_all_ros.quality.monitoring_outline import OutlineFinding
-from calib_all_ros.quality.monitoring_state import MonitorSettings, State
+from calib_all_ros.monitoring.agreement import Evidence
+from calib_all_ros.monitoring.background import BackgroundFinding
+from calib_all_ros.monitoring.outline import OutlineFinding
+from calib_all_ros.monitoring.state import MonitorSettings, State
 from calib_all_ros.solving.estimate import Estimate
 
 LIMIT_PX = 2.0

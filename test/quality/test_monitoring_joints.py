@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.quality.monitoring_joints import JointCheck, JointTrouble, JointWindow
+from calib_all_ros.monitoring.joints import JointCheck, JointTrouble, JointWindow
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.solving.observations import MatchedJoints
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.monitoring_edges import MovingEdges, image_gradient
-from calib_all_ros.quality.monitoring_outline import LAGS_S, OutlineWitness
+from calib_all_ros.monitoring.edges import MovingEdges, image_gradient
+from calib_all_ros.monitoring.outline import LAGS_S, OutlineWitness
 
 NOWHERE = np.zeros(2)
 WINDOW = 6

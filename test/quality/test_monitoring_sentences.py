@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import pytest
 
-from calib_all_ros.quality.monitoring_sentences import UNSURE_BECAUSE, sentence_of
-from calib_all_ros.quality.monitoring_state import State
+from calib_all_ros.monitoring.monitor import UNSURE_BECAUSE, sentence_of
+from calib_all_ros.monitoring.state import State
 
 
 @pytest.mark.parametrize("cause", UNSURE_BECAUSE)

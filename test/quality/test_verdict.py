@@ -4,7 +4,7 @@ from __future__ import annotations
 import pytest
 
 from calib_all_ros.quality.verdict import verdict_of
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.records import Cause, Finding, Severity, Verdict
 
 

@@ -15,7 +15,7 @@ from rosbags import rosbag1, rosbag2
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.recording.image_encoding import jpeg, png
+from calib_all_ros.recording.image_coding import jpeg, png
 from calib_all_ros.recording.ros_messages import RosMessages
 
 IMAGE = "sensor_msgs/msg/Image"

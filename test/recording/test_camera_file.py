@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.recording.camera_file import camera_document, read_camera_file
+from calib_all_ros.recording.camera_info import camera_document, read_camera_file
 from calib_all_ros.recording.recording import RecordingError
 
 ROS_YAML = """

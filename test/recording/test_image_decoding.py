@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calib_all_ros.recording.image_decoding import decode_compressed, decode_raw, is_depth
-from calib_all_ros.recording.image_encoding import jpeg, png
+from calib_all_ros.recording.image_coding import decode_compressed, decode_raw, is_depth, jpeg, png
 from calib_all_ros.recording.recording import RecordingError
 
 WHERE = "/cam at stamp 7 ns"

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.recording.image_encoding import png
+from calib_all_ros.recording.image_coding import png
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.masks import mask_from_image, masks_from_folder, match_by_stamp
 from calib_all_ros.recording.recording import RecordingError

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.recording.preflight import joints_at_frames, require_motion
+from calib_all_ros.recording.frame_selection import joints_at_frames, require_motion
 from calib_all_ros.recording.recording import RecordingError
 
 MS = 1_000_000

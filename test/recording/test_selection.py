@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calib_all_ros.recording.selection import select_frames, sharpness
+from calib_all_ros.recording.frame_selection import select_frames, sharpness
 
 
 def textured(seed: int = 0) -> NDArray[np.uint8]:

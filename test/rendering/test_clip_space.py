@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.rendering.clip_space import clip_matrix
+from calib_all_ros.rendering.nvdiffrast import clip_matrix
 from calib_all_ros.rendering.rasteriser import NEAR_M
 
 CAMERA = Camera(

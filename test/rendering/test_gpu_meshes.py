@@ -12,7 +12,7 @@ import trimesh
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.rendering.gpu_meshes import GpuMeshes, frames_at_once
+from calib_all_ros.rendering.nvdiffrast import GpuMeshes, frames_at_once
 from calib_all_ros.robot.surface import RobotSurface
 
 

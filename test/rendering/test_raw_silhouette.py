@@ -8,7 +8,7 @@ import trimesh
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.rendering.raw_silhouette import raw_silhouette
+from calib_all_ros.rendering.raw_view import raw_silhouette
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.simulation.settings import SimulationSettings

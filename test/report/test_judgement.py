@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from calib_all_ros.report.judgement import expected_error, finding_cards
+from calib_all_ros.report.document import expected_error, finding_cards
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Finding, Verdict
 

@@ -15,8 +15,8 @@ import pytest
 from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.page import REPORT_NAME, write_report
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.errors import ResultError
 from calib_all_ros.robot.description import Robot
 
 VOID = {"meta", "link", "img", "input", "br"}

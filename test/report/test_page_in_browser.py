@@ -15,8 +15,8 @@ import pytest
 from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.page import write_report
-from calib_all_ros.results import paste
 from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.results.paste import static_transform_publisher, urdf_origin
 from calib_all_ros.results.records import Finding, Verdict
 from calib_all_ros.robot.description import Robot
 
@@ -199,10 +199,10 @@ def test_copy_buttons_copy(opened: Any, page: Path, calibration: Calibration) ->
     opened.execute_cdp_cmd("Browser.grantPermissions", permission)
     buttons = opened.find_elements(By.CSS_SELECTOR, "button.copy")
     texts = [
-        paste.static_transform_publisher(
+        static_transform_publisher(
             calibration.T_base_camera, calibration.robot.base_frame, calibration.camera.frame_id
         ),
-        paste.urdf_origin(calibration.T_base_camera),
+        urdf_origin(calibration.T_base_camera),
     ]
     assert [opened.find_element(By.ID, b.get_attribute("data-source")).text for b in buttons]
     for button, text in zip(buttons, texts, strict=True):

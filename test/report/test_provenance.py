@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from calib_all_ros.report.provenance import fact_rows, setting_rows
+from calib_all_ros.report.document import fact_rows, setting_rows
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.settings import Settings
 

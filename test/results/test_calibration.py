@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.errors import ResultError
 from calib_all_ros.results.records import Covariance, Verdict
 
 

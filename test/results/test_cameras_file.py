@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from calib_all_ros.geometry import se3
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.cameras_file import (
     CameraRecord,
     CamerasResult,
@@ -18,7 +19,6 @@ from calib_all_ros.results.cameras_file import (
     SharedValue,
     load_relative_poses,
 )
-from calib_all_ros.results.errors import ResultError
 from calib_all_ros.results.records import Covariance, Status, Verdict
 
 POSE = se3.from_rotvec([0.3, -0.2, 0.9], [0.1, 0.2, 0.7])

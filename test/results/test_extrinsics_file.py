@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from calib_all_ros.geometry import se3
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.errors import ResultError
 from calib_all_ros.results.extrinsics_file import load_result, read_extrinsics
 from calib_all_ros.results.store import ResultStore
 

@@ -6,9 +6,8 @@ import pytest
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.frame_tree import StaticTransform
-from calib_all_ros.results.errors import ResultError
-from calib_all_ros.results.extrinsics_file import GivenExtrinsics
-from calib_all_ros.results.extrinsics_frames import in_frames
+from calib_all_ros.results.atomic_file import ResultError
+from calib_all_ros.results.extrinsics_file import GivenExtrinsics, in_frames
 
 T_CAMERA_BASE = se3.from_rotvec(np.array([0.4, -0.3, 2.0]), np.array([0.1, 0.2, 1.5]))
 T_WORLD_BASE = se3.from_rotvec(np.array([0.0, 0.0, 0.5]), np.array([0.0, 1.0, 0.8]))

@@ -9,7 +9,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.results.paste import static_transform_publisher, urdf_origin
+from calib_all_ros.results.calibration import static_transform_publisher, urdf_origin
 
 POSES = [
     se3.from_rotvec(np.array([0.3, 2.0, 0.1]), np.array([0.1, 1 / 3, -2.0])),

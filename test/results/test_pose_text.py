@@ -6,8 +6,8 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.results import paste
-from calib_all_ros.results.errors import ResultError
+from calib_all_ros.results.atomic_file import ResultError
+from calib_all_ros.results.paste import static_transform_publisher
 from calib_all_ros.results.pose_text import parse_pose
 
 T = se3.from_rotvec(np.array([0.4, -0.3, 2.0]), np.array([-1.0, 0.25, 1e-5]))
@@ -27,7 +27,7 @@ def test_numbers_need_a_direction(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        paste.static_transform_publisher(T, "base", "eye"),
+        static_transform_publisher(T, "base", "eye"),
         f"static_transform_publisher {NUMBERS} base eye",
         f"static_transform_publisher -1.0 0.25 1e-05 {YAW} {PITCH} {ROLL} base eye",
         f"--x -1.0 --y 0.25 --z=1e-05 --roll {ROLL} --pitch {PITCH} --yaw {YAW} "
@@ -42,7 +42,7 @@ def test_commands_of_a_publisher(text: str) -> None:
 
 
 def test_the_camera_may_be_the_parent() -> None:
-    given = parse_pose(paste.static_transform_publisher(T, "eye", "base"), "T_camera_base")
+    given = parse_pose(static_transform_publisher(T, "eye", "base"), "T_camera_base")
     np.testing.assert_allclose(given.T_camera_base, T, atol=1e-9)
     assert (given.base_frame, given.camera_frame) == ("base", "eye")
 

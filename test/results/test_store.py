@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.errors import ResultError
 from calib_all_ros.results.store import ResultStore
 
 

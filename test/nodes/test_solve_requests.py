@@ -21,9 +21,9 @@ from calib_all_ros.nodes.solve_requests import (
     ShowMarkImage,
     Solve,
     Solved,
+    mark_of,
 )
-from calib_all_ros.nodes.solve_worker import mark_of
-from calib_all_ros.nodes.worker_process import Done, Failed, Message, Progress, WorkerProcess
+from calib_all_ros.nodes.worker_process import Done, Failed, Message, StageProgress, WorkerProcess
 from calib_all_ros.pictures.output_folder import RESULT_PICTURES
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
@@ -75,7 +75,7 @@ def test_the_worker_does_what_calibrate_does(simulated_bag: Path, tmp_path: Path
     names = {path.name for path in tmp_path.iterdir()}
     assert {"calibration.yaml", "calib_all.log", "contact_sheet.png", "report.html"} < names
     assert "verdict: accepted" in (tmp_path / "calib_all.log").read_text()
-    stages = list(dict.fromkeys(m.stage for m in heard if isinstance(m, Progress)))
+    stages = list(dict.fromkeys(m.stage for m in heard if isinstance(m, StageProgress)))
     assert stages[:3] == ["read", "prepare", "mark"] and stages[-2:] == ["pictures", "report"]
     # The report has what only the solve knows.
     report = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -135,19 +135,13 @@ def output_of(program: str) -> str:
 
 
 def test_asking_for_work_imports_nothing_heavy() -> None:
-    program = (
+    imported = output_of(
         "import sys, calib_all_ros.nodes.solve_requests, calib_all_ros.nodes.worker_process\n"
         f"print(sorted(set({HEAVY}) & set(sys.modules)))"
     )
-    run = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    )
-    assert run.stdout == "[]\n"
+    assert imported == "[]\n"
 
 
-def test_the_worker_imports_no_ros() -> None:
-    program = "import sys, calib_all_ros.nodes.solve_worker; print('rclpy' in sys.modules)"
-    run = subprocess.run(
-        [sys.executable, "-c", program], check=True, capture_output=True, text=True
-    )
-    assert run.stdout == "False\n"
+def test_the_work_imports_no_ros() -> None:
+    imported = "import sys, calib_all_ros.nodes.solve_requests, calib_all_ros.solve_job\n"
+    assert output_of(f"{imported}print('rclpy' in sys.modules)") == "False\n"

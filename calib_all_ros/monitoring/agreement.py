@@ -9,9 +9,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.quality.monitoring_background import BackgroundFinding
-from calib_all_ros.quality.monitoring_outline import OutlineFinding
-from calib_all_ros.quality.monitoring_state import MonitorSettings, State
+from calib_all_ros.monitoring.background import BackgroundFinding
+from calib_all_ros.monitoring.outline import OutlineFinding
+from calib_all_ros.monitoring.state import MonitorSettings, State
 
 Reading = Literal["agrees", "displaced", "out_of_step", "unclear"]
 

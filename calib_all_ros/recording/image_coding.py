@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the bytes of image messages and image files to RGB arrays, without cv_bridge."""
+"""From arrays to the bytes of JPEG and PNG files."""
 
 from __future__ import annotations
 
@@ -158,3 +158,14 @@ def _to_rgb(pixels: NDArray[np.uint8], encoding: str) -> RgbImage:
     if conversion is None:
         return pixels
     return np.asarray(cv2.cvtColor(pixels, conversion), dtype=np.uint8)
+
+
+def jpeg(image: NDArray[np.uint8], quality: int = 92) -> bytes:
+    """Return an RGB uint8 (H, W, 3) image as JPEG; quality is 0 to 100."""
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", bgr, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes()
+
+
+def png(mask: NDArray[np.bool_]) -> bytes:
+    """Return a bool (H, W) mask as a grey PNG of 0 and 255."""
+    return cv2.imencode(".png", mask.astype(np.uint8) * 255)[1].tobytes()
