@@ -110,27 +110,48 @@ class Kinematics:
         Raises:
             RobotError: `positions` has another shape or is not finite.
         """
-        q = np.asarray(positions, dtype=np.float64)
-        if q.ndim != 2 or q.shape[1] != len(self.joint_names):
-            raise RobotError(
-                f"joint positions must have shape (N, {len(self.joint_names)}) for joints "
-                f"{', '.join(self.joint_names)}, got {q.shape}"
-            )
-        if not np.isfinite(q).all():
-            frame, joint = np.argwhere(~np.isfinite(q))[0]
-            raise RobotError(
-                f"position of joint '{self.joint_names[joint]}' is not finite in row {frame}: "
-                "leave this row out"
-            )
-        T = np.zeros((len(q), len(self.link_names), 4, 4))
-        T[..., range(4), range(4)] = 1.0
-        for joint in self._joints:
-            T_parent = T[:, self._index[joint.parent]]
-            T_zero = T_parent @ joint.T_parent_child_zero
-            T[:, self._index[joint.child]] = self._moved(joint, T_zero, q)
-        base = self._index[self.base_frame]
-        T_base_root = se3.invert(T[:, base])
+        q = self._checked(positions)
+        T = self._from_root(q)
+        T_base_root = se3.invert(T[:, self._index[self.base_frame]])
         return np.asarray(T_base_root[:, None] @ T)
+
+    def jacobian(self, positions: ArrayLike) -> NDArray[np.float64]:
+        """Return how every link moves with every joint: the spatial geometric Jacobian.
+
+        Args:
+            positions: (N, J) as for `forward`.
+
+        Returns:
+            (N, L, 6, J) twists (v, w) in the base frame, per radian or metre: a point p that is
+            fixed to the link, given in the base frame, moves by ``v + w x p``.
+
+        Raises:
+            RobotError: As for `forward`.
+        """
+        q = self._checked(positions)
+        T = self._from_root(q)
+        twists = np.zeros((len(q), len(self.link_names), 6, len(self.joint_names)))
+        for joint in self._joints:
+            child = self._index[joint.child]
+            twists[:, child] = twists[:, self._index[joint.parent]]
+            if joint.kind == "fixed":
+                continue
+            driver, multiplier, _ = self._coupling[joint.name]
+            # A joint leaves its axis where it is, and its origin on that axis.
+            axis = multiplier * (T[:, child, :3, :3] @ _unit_axis(joint))
+            if joint.kind == "prismatic":
+                twists[:, child, :3, driver] += axis
+            else:
+                twists[:, child, :3, driver] += np.cross(T[:, child, :3, 3], axis)
+                twists[:, child, 3:, driver] += axis
+        base = self._index[self.base_frame]
+        if self.base_frame not in self._parent_joint:
+            return twists
+        # The base moves, too, when it is not the root: what counts is the motion against it.
+        v, w = np.split(twists - twists[:, base, None], 2, axis=2)
+        R, t = np.split(se3.invert(T[:, base])[:, None, :3], [3], axis=-1)
+        w = R @ w
+        return np.concatenate([R @ v + np.cross(t, w, axis=2), w], axis=2)
 
     def moving_joints(self, link: str) -> tuple[str, ...]:
         """Return which of `joint_names` move `link` relative to the base, from base to link.
@@ -169,6 +190,30 @@ class Kinematics:
             f"no joint '{joint}' in the robot description; it has: {', '.join(self.joint_names)}"
         )
 
+    def _checked(self, positions: ArrayLike) -> NDArray[np.float64]:
+        q = np.asarray(positions, dtype=np.float64)
+        if q.ndim != 2 or q.shape[1] != len(self.joint_names):
+            raise RobotError(
+                f"joint positions must have shape (N, {len(self.joint_names)}) for joints "
+                f"{', '.join(self.joint_names)}, got {q.shape}"
+            )
+        if not np.isfinite(q).all():
+            frame, joint = np.argwhere(~np.isfinite(q))[0]
+            raise RobotError(
+                f"position of joint '{self.joint_names[joint]}' is not finite in row {frame}: "
+                "leave this row out"
+            )
+        return q
+
+    def _from_root(self, q: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the (N, L, 4, 4) poses of the links in the root."""
+        T = np.zeros((len(q), len(self.link_names), 4, 4))
+        T[..., range(4), range(4)] = 1.0
+        for joint in self._joints:
+            T_zero = T[:, self._index[joint.parent]] @ joint.T_parent_child_zero
+            T[:, self._index[joint.child]] = self._moved(joint, T_zero, q)
+        return T
+
     def _check_link(self, link: str) -> None:
         if link not in self._index:
             raise RobotError(
@@ -191,7 +236,7 @@ class Kinematics:
             return T_zero
         driver, multiplier, offset = self._coupling[joint.name]
         position = multiplier * q[:, driver] + offset
-        axis = joint.axis / np.linalg.norm(joint.axis)
+        axis = _unit_axis(joint)
         motion = np.zeros((len(q), 4, 4))
         motion[:, range(4), range(4)] = 1.0
         if joint.kind == "prismatic":
@@ -202,6 +247,10 @@ class Kinematics:
             motion[:, :3, :3] += np.sin(position)[:, None, None] * K
             motion[:, :3, :3] += (1.0 - np.cos(position))[:, None, None] * (K @ K)
         return np.asarray(T_zero @ motion)
+
+
+def _unit_axis(joint: Joint) -> NDArray[np.float64]:
+    return np.asarray(joint.axis / np.linalg.norm(joint.axis))
 
 
 def _check_unique(kind: str, names: Sequence[str]) -> None:

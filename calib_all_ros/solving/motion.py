@@ -41,13 +41,18 @@ class RobotMotion:
         """Return the motion at some of the images."""
         return replace(self, stamps_ns=self.stamps_ns[indices])
 
-    def positions(self, lag_s: float | NDArray[np.floating] = 0.0) -> NDArray[np.float64]:
+    def positions(
+        self,
+        lag_s: float | NDArray[np.floating] = 0.0,
+        joint_offsets: NDArray[np.floating] | None = None,
+    ) -> NDArray[np.float64]:
         """Return (N, J) joint positions at the instants the images were taken.
 
         Args:
             lag_s: How much later than its light an image was stamped, seconds, for all images or
                 (N,) one each: an image stamped t shows the robot as it was at t - lag. Instants
                 before the first or after the last joint state take that state's positions.
+            joint_offsets: (J,) added to the recorded positions, radians or metres.
         """
         names = self.kinematics.joint_names
         known = [name for name in names if name not in self.assumed_positions]
@@ -55,28 +60,17 @@ class RobotMotion:
         lag_ns = np.rint(np.asarray(lag_s) * NS_PER_S).astype(np.int64)
         instants = np.clip(self.stamps_ns - lag_ns, start, end)
         recorded, _ = self.joints.at(instants, known, max_gap_ns=_ANY_GAP_NS)
-        if len(known) == len(names):
-            return recorded
         positions = np.empty((len(self), len(names)))
-        for column, name in enumerate(names):
-            if name in self.assumed_positions:
-                positions[:, column] = self.assumed_positions[name]
-            else:
-                positions[:, column] = recorded[:, known.index(name)]
-        return positions
+        positions[:, [names.index(name) for name in known]] = recorded
+        for name, position in self.assumed_positions.items():
+            if name in names:
+                positions[:, names.index(name)] = position
+        return positions if joint_offsets is None else positions + joint_offsets
 
     def link_poses(
         self,
         lag_s: float | NDArray[np.floating] = 0.0,
         joint_offsets: NDArray[np.floating] | None = None,
     ) -> NDArray[np.float64]:
-        """Return (N, L, 4, 4) ``T_base_link`` of every link.
-
-        Args:
-            lag_s: As for `positions`.
-            joint_offsets: (J,) added to the recorded positions, radians or metres.
-        """
-        positions = self.positions(lag_s)
-        if joint_offsets is not None:
-            positions = positions + joint_offsets
-        return self.kinematics.forward(positions)
+        """Return (N, L, 4, 4) ``T_base_link`` of every link; arguments as for `positions`."""
+        return self.kinematics.forward(self.positions(lag_s, joint_offsets))

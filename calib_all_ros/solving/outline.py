@@ -17,8 +17,8 @@ from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.motion import RobotMotion
 
+# The speed of the links is taken over twice this, since encoders have noise.
 LAG_STEP_S = 0.005
-JOINT_STEP = 1e-4
 
 
 @dataclass(frozen=True)
@@ -99,26 +99,29 @@ def render_outline(
     d_pixels[:, 1, 1] = K[1, 1] / z
     d_pixels[:, 1, 2] = -K[1, 1] * y_n / z
 
-    T_link_camera = se3.invert(estimate.T_camera_base @ T_base_link)
-
-    def moved_pixels(rate: NDArray[np.float64]) -> NDArray[np.float64]:
-        # A point fixed to its link moves by the rate of T_camera_link * T_link_camera.
-        spin = (estimate.T_camera_base @ rate @ T_link_camera)[frame, link]
-        velocity = np.einsum("mij,mj->mi", spin[:, :3, :3], points) + spin[:, :3, 3]
-        return np.asarray(np.einsum("mij,mj->mi", d_pixels, velocity))
-
-    offsets = estimate.joint_offsets
-    later = motion.link_poses(estimate.lags() + LAG_STEP_S, offsets)
-    earlier = motion.link_poses(estimate.lags() - LAG_STEP_S, offsets)
+    d_pixels_base = d_pixels @ estimate.T_camera_base[:3, :3]
+    points_base = se3.transform(se3.invert(estimate.T_camera_base), points)
+    lags, offsets = estimate.lags(), estimate.joint_offsets
+    later = motion.link_poses(lags + LAG_STEP_S, offsets)
+    earlier = motion.link_poses(lags - LAG_STEP_S, offsets)
+    spin = ((later - earlier) / (2 * LAG_STEP_S) @ se3.invert(T_base_link))[frame, link]
+    velocity = np.einsum("mij,mj->mi", spin[:, :3, :3], points_base) + spin[:, :3, 3]
     d_pixels_d_joints = d_pixels_d_origins = None
     if with_joints:
-        directions = estimate.T_camera_base[:3, :3] @ _parent_axes(motion, T_base_link)
-        moved = _moved_links(motion)[:, link].T
+        kinematics = motion.kinematics
+        twists = kinematics.jacobian(motion.positions(lags, offsets))[frame, link]
+        turned = np.cross(twists[:, 3:], points_base[:, :, None], axis=1)
+        d_pixels_d_joints = d_pixels_base @ (twists[:, :3] + turned)
+        parents = [
+            kinematics.link_names.index(kinematics.joint_parent(name))
+            for name in kinematics.joint_names
+        ]
         d_pixels_d_origins = np.einsum(
-            "mxi,mjik,mj->mxjk", d_pixels, directions[frame], moved, optimize=True
-        )
-        d_pixels_d_joints = np.stack(
-            [moved_pixels(rate) for rate in _joint_rates(motion, estimate)], axis=2
+            "mxi,mjik,mj->mxjk",
+            d_pixels_base,
+            T_base_link[frame][:, parents, :3, :3],
+            twists.any(axis=1),
+            optimize=True,
         )
     return Outline(
         frame=frame,
@@ -127,39 +130,8 @@ def render_outline(
         normals=contour.normals.astype(np.float64),
         points=points,
         d_pixels_d_point=d_pixels,
-        d_pixels_d_lag=moved_pixels((later - earlier) / (2 * LAG_STEP_S)),
+        d_pixels_d_lag=np.einsum("mij,mj->mi", d_pixels_base, velocity),
         masks=silhouettes[:, margin : margin + camera.height, margin : margin + camera.width],
         d_pixels_d_joints=d_pixels_d_joints,
         d_pixels_d_origins=d_pixels_d_origins,
     )
-
-
-def _parent_axes(motion: RobotMotion, T_base_link: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the (N, J, 3, 3) orientations of the links that the joints hang on."""
-    kinematics = motion.kinematics
-    parents = [
-        kinematics.link_names.index(kinematics.joint_parent(name))
-        for name in kinematics.joint_names
-    ]
-    return T_base_link[:, parents, :3, :3]
-
-
-def _moved_links(motion: RobotMotion) -> NDArray[np.float64]:
-    """Return (J, L) one where a joint moves a link, else zero."""
-    kinematics = motion.kinematics
-    moving = [kinematics.moving_joints(link) for link in kinematics.link_names]
-    return np.array(
-        [[float(name in joints) for joints in moving] for name in kinematics.joint_names]
-    )
-
-
-def _joint_rates(motion: RobotMotion, estimate: Estimate) -> list[NDArray[np.float64]]:
-    """Return for each joint the (N, L, 4, 4) derivative of ``T_base_link``."""
-    count = len(motion.kinematics.joint_names)
-    offsets = np.zeros(count) if estimate.joint_offsets is None else estimate.joint_offsets
-    rates = []
-    for step in JOINT_STEP * np.eye(count):
-        ahead = motion.link_poses(estimate.lags(), offsets + step)
-        behind = motion.link_poses(estimate.lags(), offsets - step)
-        rates.append((ahead - behind) / (2 * JOINT_STEP))
-    return rates

@@ -169,3 +169,47 @@ def test_descriptions_that_are_no_tree_are_refused(
 ) -> None:
     with pytest.raises(RobotError, match=message):
         Kinematics(links, joints)
+
+
+def branched_robot() -> list[Joint]:
+    """Return an arm with a lift, a wrist, a gripper whose fingers mimic each other, and a head."""
+    rng = np.random.default_rng(3)
+
+    def placed() -> NDArray[np.float64]:
+        return se3.from_rotvec(rng.normal(size=3), rng.normal(size=3))
+
+    def joint(name: str, kind: str, parent: str, mimic: Mimic | None = None) -> Joint:
+        return Joint(name, kind, parent, f"{name}_link", placed(), rng.normal(size=3), mimic=mimic)
+
+    return [
+        joint("lift", "prismatic", "base"),
+        joint("mount", "fixed", "lift_link"),
+        joint("shoulder", "revolute", "mount_link"),
+        joint("wrist", "continuous", "shoulder_link"),
+        joint("finger", "prismatic", "wrist_link"),
+        joint("thumb", "prismatic", "wrist_link", Mimic("finger", -1.5, 0.1)),
+        joint("nail", "revolute", "thumb_link", Mimic("thumb", 2.0)),
+        joint("head", "revolute", "lift_link"),
+    ]
+
+
+@pytest.mark.parametrize("base", ["base", "lift_link", "wrist_link", "nail_link"])
+def test_jacobian_is_the_derivative_of_the_poses(base: str) -> None:
+    joints = branched_robot()
+    kinematics = Kinematics(["base", *(joint.child for joint in joints)], joints, base)
+    q = np.random.default_rng(4).uniform(-2, 2, (6, len(kinematics.joint_names)))
+    twists = kinematics.jacobian(q)
+    assert twists.shape == (6, 9, 6, 5)
+    T_link_base = se3.invert(kinematics.forward(q))
+    step = 1e-5
+    for joint, ahead in enumerate(step * np.eye(q.shape[1])):
+        rate = (kinematics.forward(q + ahead) - kinematics.forward(q - ahead)) / (2 * step)
+        spin = rate @ T_link_base
+        np.testing.assert_allclose(twists[..., :3, joint], spin[..., :3, 3], atol=1e-7)
+        turning = np.cross(np.eye(3), twists[..., None, 3:, joint])
+        np.testing.assert_allclose(turning, spin[..., :3, :3], atol=1e-7)
+        name = kinematics.joint_names[joint]
+        moved = [name in kinematics.moving_joints(link) for link in kinematics.link_names]
+        np.testing.assert_array_equal(twists[..., joint].any(axis=(0, 2)), moved)
+    with pytest.raises(RobotError, match="not finite"):
+        kinematics.jacobian(np.full((1, 5), np.nan))

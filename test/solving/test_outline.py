@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.rendering.rasteriser import render
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.simulation.simulator import SimulatedRecording
 from calib_all_ros.solving.estimate import Estimate
@@ -44,27 +43,33 @@ def test_derivative_of_the_projection(outline: Outline, simulated: SimulatedReco
         np.testing.assert_allclose(outline.d_pixels_d_point[:, :, axis], numeric, atol=0.05)
 
 
-def test_derivative_with_respect_to_the_lag(
-    outline: Outline, demo_robot: Robot, motion: RobotMotion, simulated: SimulatedRecording
+@pytest.mark.parametrize("joint", [None, 0, 3])
+def test_derivative_with_respect_to_the_lag_and_a_joint(
+    demo_robot: Robot, motion: RobotMotion, simulated: SimulatedRecording, joint: int | None
 ) -> None:
     camera, T_camera_base = simulated.camera, simulated.T_camera_base
-    # Which link a point is on: that of the nearest rendered pixel.
-    margin = max(camera.width, camera.height) // 4
-    links, _ = render(
-        demo_robot.surface, T_camera_base @ motion.link_poses(0.02), camera.padded(margin)
-    )
-    column, row = np.rint(outline.pixels + margin).astype(int).T
-    link = links[outline.frame, row, column]
-    here = (T_camera_base @ motion.link_poses(0.02))[outline.frame, link]
+    offsets = np.full(len(demo_robot.kinematics.joint_names), 0.03)
+    estimate = Estimate(T_camera_base, lag_s=0.02, joint_offsets=offsets)
+    outline = render_outline(demo_robot.surface, motion, camera, estimate, with_joints=True)
+    here = (T_camera_base @ estimate.link_poses(motion))[outline.frame, outline.link]
     on_link = se3.transform(se3.invert(here), outline.points[:, None])
-    step = 0.005
+    step = 0.005 if joint is None else 1e-4
     pixels = []
-    for lag in (0.02 - step, 0.02 + step):
-        there = (T_camera_base @ motion.link_poses(lag))[outline.frame, link]
-        pixels.append(camera.project(se3.transform(there, on_link)[:, 0]))
+    for change in (-step, step):
+        if joint is None:
+            there = replace(estimate, lag_s=0.02 + change)
+        else:
+            moved = offsets + change * np.eye(len(offsets))[joint]
+            there = replace(estimate, joint_offsets=moved)
+        T_camera_link = (T_camera_base @ there.link_poses(motion))[outline.frame, outline.link]
+        pixels.append(camera.project(se3.transform(T_camera_link, on_link)[:, 0]))
     numeric = (pixels[1] - pixels[0]) / (2 * step)
     assert np.abs(numeric).max() > 20.0
-    np.testing.assert_allclose(outline.d_pixels_d_lag, numeric, atol=0.5)
+    if joint is None:
+        np.testing.assert_allclose(outline.d_pixels_d_lag, numeric, atol=0.5)
+    else:
+        assert outline.d_pixels_d_joints is not None
+        np.testing.assert_allclose(outline.d_pixels_d_joints[..., joint], numeric, atol=1e-3)
 
 
 def test_silhouettes_are_those_of_the_ray_caster(
