@@ -30,8 +30,7 @@ from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 from calib_all_ros.settings import Settings
 from calib_all_ros.simulation.settings import SimulationSettings
 from calib_all_ros.simulation.simulator import simulate

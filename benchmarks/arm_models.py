@@ -8,8 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from benchmarks.scenes import SHARED_DATA
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 
 
 @dataclass(frozen=True)

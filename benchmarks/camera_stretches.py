@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from benchmarks.ndds import NddsError
 from calib_all_ros.dataset.background import WIDTH_PX, Likeness, background_of, likeness
 from calib_all_ros.geometry import se3
-from calib_all_ros.geometry.resizing import shrink
+from calib_all_ros.geometry.rectification import shrink
 from calib_all_ros.recording.recording import Recording
 
 # Images of a camera that is being moved are not worth a solve.

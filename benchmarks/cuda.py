@@ -34,8 +34,7 @@ from calib_all_ros.models.errors import ModelUnavailableError
 from calib_all_ros.models.libraries import require
 from calib_all_ros.rendering.nvdiffrast import Nvdiffrast
 from calib_all_ros.rendering.rasteriser import render
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.settings import AdamSettings
 from calib_all_ros.simulation.ray_casting import RayCaster

@@ -10,8 +10,7 @@ import numpy as np
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.recording.writing import JointSamples, write_folder
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import load_robot, read_description
+from calib_all_ros.robot.description import demo_urdf_path, load_robot, read_description
 from calib_all_ros.simulation.settings import SimulationSettings
 from calib_all_ros.simulation.simulator import simulate
 

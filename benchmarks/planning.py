@@ -37,8 +37,7 @@ from calib_all_ros.planning.plan import (
     rate_candidates,
 )
 from calib_all_ros.quality.errors_against_truth import PoseErrors, pose_errors
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 from calib_all_ros.simulation.ray_casting import RayCaster
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters

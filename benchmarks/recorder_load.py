@@ -38,8 +38,7 @@ from calib_all_ros.nodes.subscriptions import (
     MatchedSubscription,
 )
 from calib_all_ros.recording.image_coding import jpeg
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import load_robot
+from calib_all_ros.robot.description import demo_urdf_path, load_robot
 
 PROFILE = Path(__file__).resolve().parents[1] / "config" / "fastdds.xml"
 IMAGE_TOPIC, JOINT_TOPIC = "/camera/image_raw", "/joint_states"

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 from calib_all_ros.simulation.motion import random_motion
 from calib_all_ros.simulation.ray_casting import RayCaster
 from calib_all_ros.solving.motion import NS_PER_S, RobotMotion

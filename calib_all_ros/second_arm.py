@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A second arm that is asked for beside the first: its description, its pose, its joints' names."""
+"""Two arms beside each other: what is asked of the second one, and their joint description."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
 from calib_all_ros.input_files import InputSelection
-from calib_all_ros.robot.joining import join_descriptions
+from calib_all_ros.robot.description import load_kinematics, read_description
+from calib_all_ros.robot.kinematics import RobotError
+from calib_all_ros.robot.mesh_resolver import MeshResolver
 
 _LENGTH_TOLERANCE = 0.01
 
@@ -109,3 +113,94 @@ def pose_of(numbers: Sequence[float]) -> NDArray[np.float64]:
     for axis, angle in zip(np.eye(3), rotation, strict=True):
         T = se3.from_rotvec(axis * angle, np.zeros(3)) @ T
     return se3.make(T[:3, :3], position)
+
+
+MOUNT_JOINT = "second_arm_mount"
+
+
+def join_descriptions(
+    first: Path | str,
+    second: Path | str,
+    T_first_second: NDArray[np.float64],
+    *,
+    prefix: str = "",
+    second_prefix: str = "second_",
+    base_frame: str | None = None,
+    mesh_paths: Sequence[Path] = (),
+) -> str:
+    """Return the URDF of two arms, the second one fixed to the base of the first.
+
+    Links and joints get the prefix of their arm before their names; names of visual meshes become
+    full paths, since each arm may have come with its own folder.
+
+    Args:
+        first: URDF or xacro file, or XML text, of the first arm.
+        second: The same of the second arm.
+        T_first_second: (4, 4) maps points in the second arm's root link to the first one's base.
+        prefix: Before the names of the first arm.
+        second_prefix: Before the names of the second arm.
+        base_frame: Link of the first arm, prefix included, that ``T_first_second`` refers to; None
+            takes its root.
+        mesh_paths: Folders searched first for meshes.
+
+    Raises:
+        RobotError: A description is not valid, a mesh is missing, or both arms use a name.
+    """
+    arms = [
+        _arm(first, prefix, mesh_paths),
+        _arm(second, second_prefix, mesh_paths),
+    ]
+    for kind in ("link", "joint"):
+        names = [{str(each.get("name")) for each in arm.iterfind(kind)} for arm in arms]
+        both = sorted(names[0] & names[1])
+        if both:
+            raise RobotError(
+                f"both arms have a {kind} '{both[0]}': give each a prefix, as the recording names "
+                "the joints (--prefix, --second-prefix)"
+            )
+    roots = [load_kinematics(ElementTree.tostring(arm, "unicode")).base_frame for arm in arms]
+    links = [link.get("name") for link in arms[0].iterfind("link")]
+    if base_frame is not None and base_frame not in links:
+        raise RobotError(
+            f"the first arm has no link '{base_frame}' for the second one to refer to; it has: "
+            f"{', '.join(map(str, links))}"
+        )
+    joined = ElementTree.Element("robot", name="+".join(str(arm.get("name")) for arm in arms))
+    for arm in arms:
+        joined.extend(each for each in arm if each.tag in ("link", "joint"))
+    joined.append(_mount(base_frame or roots[0], roots[1], T_first_second))
+    return ElementTree.tostring(joined, "unicode")
+
+
+def _arm(urdf: Path | str, prefix: str, mesh_paths: Sequence[Path]) -> ElementTree.Element:
+    """Return an arm's description with the prefix before its names."""
+    xml = read_description(urdf, mesh_paths=mesh_paths)
+    load_kinematics(xml)
+    root = ElementTree.fromstring(xml.lstrip("\ufeff \t\r\n").encode())
+    for named, attribute in (
+        *((link, "name") for link in root.iterfind("link")),
+        *((joint, "name") for joint in root.iterfind("joint")),
+        *((link, "link") for link in root.iterfind("joint/parent")),
+        *((link, "link") for link in root.iterfind("joint/child")),
+        *((mimic, "joint") for mimic in root.iterfind("joint/mimic")),
+    ):
+        named.set(attribute, prefix + str(named.get(attribute)))
+    folder = urdf.expanduser().parent if isinstance(urdf, Path) else None
+    resolver = MeshResolver(mesh_paths, folder)
+    for mesh in root.iterfind("link/visual/geometry/mesh"):
+        mesh.set("filename", resolver.resolve(str(mesh.get("filename"))).resolve().as_uri())
+    return root
+
+
+def _mount(parent: str, child: str, T: NDArray[np.float64]) -> ElementTree.Element:
+    joint = ElementTree.Element("joint", name=MOUNT_JOINT, type="fixed")
+    ElementTree.SubElement(joint, "parent", link=parent)
+    ElementTree.SubElement(joint, "child", link=child)
+    angles = Rotation.from_matrix(T[:3, :3]).as_euler("xyz")
+    ElementTree.SubElement(
+        joint,
+        "origin",
+        xyz=" ".join(repr(float(value)) for value in T[:3, 3]),
+        rpy=" ".join(repr(float(value)) for value in angles),
+    )
+    return joint

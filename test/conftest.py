@@ -12,8 +12,7 @@ import pytest
 
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.recording.recording import FrameList, Recording
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 from calib_all_ros.simulation.command import simulate_to
 from calib_all_ros.simulation.settings import SimulationSettings
 from calib_all_ros.simulation.simulator import SimulatedRecording, simulate

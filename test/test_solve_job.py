@@ -15,8 +15,7 @@ from calib_all_ros.input_files import InputFiles
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import FrameQuality, Provenance, RobotRecord, Verdict
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path
 from calib_all_ros.solve_job import CalibrationJob, load_images, load_inputs
 
 

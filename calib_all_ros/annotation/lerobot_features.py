@@ -14,11 +14,15 @@ from calib_all_ros.annotation.frame_annotation import FrameAnnotation
 from calib_all_ros.annotation.frames import AnnotatedRecording
 from calib_all_ros.annotation.label_image import depth_millimetres, grey_png, labels_of
 from calib_all_ros.geometry import se3
-from calib_all_ros.lerobot.added_features import AddedFeature, FeatureSource, Values
+from calib_all_ros.lerobot.added_features import (
+    AddedFeature,
+    FeatureSource,
+    Values,
+    annotation_key,
+    kept_values,
+)
 from calib_all_ros.lerobot.address import find_address
 from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
-from calib_all_ros.lerobot.kept_values import kept_values
-from calib_all_ros.lerobot.naming import annotation_key
 from calib_all_ros.lerobot.writing import write_features
 from calib_all_ros.recording.recording import FrameSubset
 

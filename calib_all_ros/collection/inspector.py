@@ -11,8 +11,7 @@ from calib_all_ros.collection.coverage import ImageLook, look_at
 from calib_all_ros.collection.finding import Finding
 from calib_all_ros.collection.serialised import MessageReader
 from calib_all_ros.recording.recording import RecordingError
-from calib_all_ros.robot.errors import RobotError
-from calib_all_ros.robot.kinematics import Kinematics
+from calib_all_ros.robot.kinematics import Kinematics, RobotError
 
 Found = TypeVar("Found")
 

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.geometry.resizing import shrink
+from calib_all_ros.geometry.rectification import shrink
 from calib_all_ros.monitoring.background import (
     MIN_CORNERS,
     common_motion,

@@ -13,8 +13,8 @@ from calib_all_ros import __version__
 from calib_all_ros.dataset.episodes import EpisodeRef
 from calib_all_ros.dataset.errors import DatasetError
 from calib_all_ros.dataset.outcomes import FAILED, Row
+from calib_all_ros.lerobot.calibrations import write_calibrations
 from calib_all_ros.lerobot.dataset import LerobotDataset
-from calib_all_ros.lerobot.writing import write_calibrations
 from calib_all_ros.results.atomic_file import write_atomically
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.yaml_text import plain

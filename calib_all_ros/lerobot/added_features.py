@@ -9,17 +9,49 @@ to nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 
-from calib_all_ros.lerobot.dataset import Episode
-from calib_all_ros.lerobot.errors import LerobotError
-from calib_all_ros.lerobot.tables import EXTRA
+from calib_all_ros.lerobot.address import LerobotError
+from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
+from calib_all_ros.lerobot.images import image_file
+from calib_all_ros.lerobot.tables import EXTRA, parquet
 from calib_all_ros.models.libraries import require
+
+CALIBRATION = "calibration"
+ANNOTATION = "annotation"
+_PREFIXES = ("observation.", "images.", "image.")
+
+
+def camera_name(key: str) -> str:
+    """Return the short name of a camera's feature: "top" of "observation.images.top".
+
+    LeRobot takes every feature with "image" in its name for pictures when it adds up statistics,
+    and one with "observation" in front for input of a policy. So neither word may stay.
+    """
+    name = key
+    for prefix in _PREFIXES:
+        name = name.removeprefix(prefix)
+    return name.replace("image", "camera").replace("observation", "")
+
+
+def calibration_key(key: str, quantity: str) -> str:
+    """Return the feature that holds a quantity of the calibration of a camera."""
+    return f"{CALIBRATION}.{camera_name(key)}.{quantity}"
+
+
+def annotation_key(key: str, quantity: str) -> str:
+    """Return the feature that holds an annotation of the images of a camera."""
+    return f"{ANNOTATION}.{camera_name(key)}.{quantity}"
+
+
+def matrix_names(symbol: str, size: int) -> tuple[str, ...]:
+    """Return names of the entries of a square matrix, row by row: ``T_00``, ``T_01``, ..."""
+    return tuple(f"{symbol}_{row}{column}" for row in range(size) for column in range(size))
 
 
 @dataclass(frozen=True)
@@ -150,3 +182,65 @@ def values_of(source: FeatureSource, episode: Episode) -> Values:
                 f"{episode.index}: give one per frame"
             )
     return {feature.key: feature.checked(values[feature.key]) for feature in source.features}
+
+
+def kept_values(
+    dataset: LerobotDataset, features: Sequence[AddedFeature], family: Collection[str]
+) -> Callable[[Episode], Values | None]:
+    """Return what reads the stored values of an episode; pictures stay the files they are.
+
+    Args:
+        dataset: The dataset.
+        features: What is written again, as it will be described.
+        family: Names of all features that go with each other: those and the ones that may be left
+            out.
+
+    Returns:
+        A function that returns the values by key, None where the dataset has none of the family.
+
+    Raises:
+        LerobotError: The dataset has other features of the family than are written, or describes
+            one in another way: the episodes would not mean the same.
+    """
+    described = {k: v for k, v in dict(dataset.info["features"]).items() if k in family}
+    if not described:
+        return lambda _: None
+    entries = {feature.key: feature.entry() for feature in features}
+    differing = sorted(described.keys() ^ entries.keys()) or [
+        key for key, entry in entries.items() if not _says(described[key], entry)
+    ]
+    if differing:
+        raise LerobotError(
+            f"{dataset.path} is annotated already, and its episodes would differ in "
+            f"{differing[0]}: write the same parts for the same robot and image size, or begin "
+            "with the original dataset"
+        )
+    return lambda episode: _stored(dataset, features, episode)
+
+
+def _says(described: Any, entry: dict[str, Any]) -> bool:
+    """Return whether a description says what an entry says; LeRobot's tools may say more."""
+    return isinstance(described, dict) and all(
+        described.get(name) == value for name, value in entry.items()
+    )
+
+
+def _stored(dataset: LerobotDataset, features: Sequence[AddedFeature], episode: Episode) -> Values:
+    keys = [feature.key for feature in features]
+    table = (
+        parquet()
+        .read_table(
+            episode.data,
+            columns=[*keys, "frame_index"],
+            filters=[("episode_index", "=", episode.index)],
+        )
+        .sort_by("frame_index")
+    )
+    values: dict[str, list[Any]] = {key: table.column(key).to_pylist() for key in keys}
+    for feature in features:
+        if feature.is_image:
+            where = f"{feature.key} in episode {episode.index} of {dataset.path}"
+            values[feature.key] = [
+                image_file(cell, dataset.path, where) for cell in values[feature.key]
+            ]
+    return values

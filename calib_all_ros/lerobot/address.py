@@ -7,7 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.recording.recording import RecordingError
+
+
+class LerobotError(RecordingError):
+    """A LeRobot dataset that cannot be read, written, or used as a recording."""
+
 
 INFO_FILE = "meta/info.json"
 STATE_KEY = "observation.state"

@@ -9,17 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import COEFFICIENT_COUNTS
-from calib_all_ros.lerobot.added_features import AddedFeature, FeatureSource, Values
-from calib_all_ros.lerobot.calibration_records import KINDS, Record, calibration_record
+from calib_all_ros.lerobot.added_features import (
+    CALIBRATION,
+    AddedFeature,
+    FeatureSource,
+    Values,
+    calibration_key,
+    camera_name,
+    matrix_names,
+)
+from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
-from calib_all_ros.lerobot.errors import LerobotError
-from calib_all_ros.lerobot.metadata_files import EpisodeColumn
-from calib_all_ros.lerobot.naming import CALIBRATION, calibration_key, camera_name, matrix_names
+from calib_all_ros.lerobot.writing import EpisodeColumn, OnFile, write_features
 from calib_all_ros.results.calibration import Calibration
 
 VERDICTS = {"not calibrated": -1, "rejected": 0, "warning": 1, "accepted": 2}
@@ -31,6 +39,49 @@ _COMMON = ("distortion_model", "optical_frame", "base_frame")
 _USUAL_COUNT = {"plumb_bob": 5, "rational_polynomial": 8}
 
 Results = Mapping[tuple[int, str], Calibration]
+
+
+def write_calibrations(
+    dataset: LerobotDataset,
+    out: Path | str,
+    results: Results,
+    *,
+    on_progress: OnFile | None = None,
+) -> Path:
+    """Write a dataset in which each frame knows where its cameras are.
+
+    For each camera ``C`` (short for its feature, see `lerobot.naming.camera_name`) there are
+
+    ===============================  =======  ====  ==========================================
+    ``calibration.C.T_base_camera``  float32  [16]  (4, 4) row by row, maps points of the optical
+                                                    frame to the base, metres
+    ``calibration.C.K``              float32  [9]   (3, 3) row by row, intrinsics in pixels
+    ``calibration.C.distortion``     float32  [D]   lens distortion
+    ``calibration.C.verdict``        int64    [1]   see `VERDICTS`
+    ``calibration.C.quality``        float32  [3]   expected error of position (m) and rotation
+                                                    (rad), time lag of the images (s)
+    ===============================  =======  ====  ==========================================
+
+    and columns ``calibration/C/...`` in the metadata of the episodes. Where an episode was not
+    calibrated, its verdict is -1 and matrices are all zeros, which is no pose; an expected error
+    that is not known is -1, a time lag that was not estimated 0.
+
+    Args:
+        dataset: The original, which stays as it is.
+        out: Folder of the new dataset; it must not exist, or be empty.
+        results: Calibrations by episode and feature of the camera; each is asked for once.
+        on_progress: Called with the number of data files written, and of all.
+
+    Returns:
+        The new folder.
+
+    Raises:
+        LerobotError: A result is of no episode or camera of the dataset, cameras have different
+            lens models in different episodes, or as `write_features`.
+        ModelUnavailableError: pyarrow is not installed.
+    """
+    sources, columns = calibration_additions(dataset, results)
+    return write_features(dataset, out, sources, columns=columns, on_progress=on_progress)
 
 
 def calibration_additions(
@@ -126,3 +177,68 @@ def _only(name: str, dataset: LerobotDataset, camera: str, records: Mapping[int,
 
 def _or(figure: float | None, otherwise: float) -> float:
     return otherwise if figure is None else figure
+
+
+_MATRIX = "list<list<double>>"
+
+KINDS = {
+    "status": "string",
+    "reasons": "list<string>",
+    "T_base_camera": _MATRIX,
+    "covariance": _MATRIX,
+    "expected_position_m": "double",
+    "expected_rotation_rad": "double",
+    "lag_s": "double",
+    "K": _MATRIX,
+    "distortion": "list<double>",
+    "distortion_model": "string",
+    "optical_frame": "string",
+    "base_frame": "string",
+    "robot": "string",
+    "description_hash": "string",
+    "fingerprint": "string",
+    "package_version": "string",
+    "created": "string",
+}
+"""Names of a record's entries, and of which kind each is."""
+
+Record = dict[str, Any]
+
+
+def calibration_record(result: Calibration) -> Record:
+    """Return the entries of a calibration, None for those that it does not have.
+
+    Poses, covariance and the expected error are those of `Calibration`, in metres and radians; K
+    has the focal scale that the calibration found.
+    """
+    position_mm = result.quality.get("expected_position_mm")
+    rotation_deg = result.quality.get("expected_rotation_deg")
+    covariance = result.covariance
+    return {
+        "status": result.verdict.status,
+        "reasons": list(result.verdict.reasons),
+        "T_base_camera": result.T_base_camera.tolist(),
+        "covariance": None if covariance is None else covariance.matrix.tolist(),
+        "expected_position_m": None if position_mm is None else 1e-3 * position_mm,
+        "expected_rotation_rad": None if rotation_deg is None else float(np.radians(rotation_deg)),
+        "lag_s": None if result.lag_ms is None else 1e-3 * result.lag_ms,
+        "K": _K(result).tolist(),
+        "distortion": result.camera.distortion.tolist(),
+        "distortion_model": "plumb_bob"
+        if result.camera.model == "pinhole"
+        else result.camera.model,
+        "optical_frame": result.camera.frame_id,
+        "base_frame": result.robot.base_frame,
+        "robot": result.robot.name,
+        "description_hash": result.robot.description_hash,
+        "fingerprint": result.provenance.fingerprint,
+        "package_version": result.provenance.package_version,
+        "created": result.provenance.created,
+    }
+
+
+def _K(result: Calibration) -> NDArray[np.float64]:
+    K: NDArray[np.float64] = result.camera.K.copy()
+    K[0, 0] *= result.focal_scale or 1.0
+    K[1, 1] *= result.focal_scale or 1.0
+    return K

@@ -8,16 +8,99 @@ cannot be joint positions in radians is an error that says what to state.
 
 from __future__ import annotations
 
+import xml.etree.ElementTree as ET
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+import dacite
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.lerobot.errors import LerobotError
-from calib_all_ros.lerobot.motor_ranges import radians_per_unit
+from calib_all_ros.lerobot.address import RANGES_SUFFIX, LerobotError, check_units
+from calib_all_ros.lerobot.tables import read_json
 from calib_all_ros.lerobot.urdf_joints import UrdfJoint, urdf_joints
+from calib_all_ros.recording.camera_info import read_document
+from calib_all_ros.robot.description import read_description
+from calib_all_ros.robot.mesh_resolver import MeshResolver
+
+
+@dataclass(frozen=True)
+class RobotEntry:
+    """What a robot type means.
+
+    Attributes:
+        urdf: File of its URDF.
+        joints: Feature of the joint state, or several joined by "+"; None where not said.
+        joint_names: Names of its columns, "_" for a column that is no joint.
+        units: See `lerobot.address`.
+        gripper: What the columns of grippers mean, see `lerobot.address`.
+        base_frame: Link that poses refer to.
+    """
+
+    urdf: str
+    joints: str | None = None
+    joint_names: list[str] | None = None
+    units: str | None = None
+    gripper: str | None = None
+    base_frame: str | None = None
+
+    def description(self) -> str:
+        """Return the XML text of the URDF, its meshes by absolute paths.
+
+        Raises:
+            RobotError: The URDF or a mesh is not there.
+        """
+        path = Path(self.urdf)
+        try:
+            root = ET.fromstring(read_description(path))
+        except ET.ParseError as error:
+            raise LerobotError(f"{path} cannot be read ({error}): give another URDF") from None
+        resolver = MeshResolver((), path.parent)
+        for mesh in root.iterfind("./link/visual/geometry/mesh"):
+            mesh.set("filename", str(resolver.resolve(mesh.get("filename", ""))))
+        return ET.tostring(root, encoding="unicode")
+
+
+def robot_entry(path: Path, robot_type: str | None, where: str) -> RobotEntry:
+    """Return what a file says of a robot type.
+
+    Args:
+        path: YAML or JSON file.
+        robot_type: As the dataset calls it; None where it does not say.
+        where: Names the dataset in messages.
+
+    Raises:
+        RecordingError: The file cannot be read.
+        LerobotError: It is no such file, or does not know the robot type.
+    """
+    document: Any = read_document(path)
+    if not isinstance(document, dict):
+        raise LerobotError(f"{path} is no table of robots: write ROBOT_TYPE: URDF in each line")
+    known = ", ".join(map(str, document)) or "none"
+    if robot_type not in document:
+        called = f"a robot of the type {robot_type}" if robot_type else "no robot type"
+        raise LerobotError(f"{where} has {called}, {path} knows: {known}; add it there")
+    content = document[robot_type]
+    try:
+        entry = dacite.from_dict(
+            RobotEntry,
+            {"urdf": content} if isinstance(content, str) else content,
+            dacite.Config(strict=True),
+        )
+    except (dacite.DaciteError, AttributeError, TypeError) as error:
+        raise LerobotError(f"{path} does not describe {robot_type} ({error})") from None
+    units = entry.units
+    check_units(units, str(path))
+    if units is not None and units.endswith(RANGES_SUFFIX):
+        units = _beside(path, units)
+    return replace(entry, urdf=_beside(path, entry.urdf), units=units)
+
+
+def _beside(path: Path, name: str) -> str:
+    return str(path.parent / Path(name).expanduser())
+
 
 IGNORED = "_"
 """Name for a column that is no joint."""
@@ -217,3 +300,43 @@ def _opening(values: Array, gripper: str, joint: UrdfJoint | None, name: str) ->
         )
     share = np.clip((values - low) / (high - low), 0.0, 1.0)
     return np.asarray(joint.lower + share * (joint.upper - joint.lower), dtype=np.float64)
+
+
+# Steps of a turn less one, of the Feetech and Dynamixel motors that LeRobot's arms have.
+_LAST_STEP = 4095
+_FULL = 100.0
+
+
+def radians_per_unit(path: Path, motors: Sequence[str]) -> NDArray[np.float64]:
+    """Return what one of the hundred parts from the middle to the end of each range is.
+
+    Args:
+        path: The file.
+        motors: (J,) names of the motors.
+
+    Returns:
+        (J,) radians.
+
+    Raises:
+        LerobotError: The file cannot be read, lacks a motor, or a motor runs backwards, which
+            LeRobot's drivers treat in different ways.
+    """
+    document = read_json(path)
+    factors = []
+    for motor in motors:
+        try:
+            entry = document[motor]
+            steps = float(entry["range_max"]) - float(entry["range_min"])
+            backwards = bool(entry.get("drive_mode", 0))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            known = ", ".join(document) if isinstance(document, dict) else "none"
+            raise LerobotError(
+                f"{path} does not tell the range of the motor {motor} ({error!r}); it has: {known}"
+            ) from None
+        if backwards or not steps > 0:
+            raise LerobotError(
+                f"the motor {motor} in {path} runs backwards or has no range: convert the dataset "
+                "to degrees first"
+            )
+        factors.append(steps / 2.0 / _FULL * 2.0 * np.pi / _LAST_STEP)
+    return np.array(factors)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.models.libraries import require
 
 EXTRA = "datasets"

@@ -7,7 +7,7 @@ import xml.etree.ElementTree as ET
 from dataclasses import dataclass
 from pathlib import Path
 
-from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.robot.description import read_description
 
 _TURNING = ("revolute", "continuous")

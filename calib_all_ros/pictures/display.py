@@ -17,7 +17,7 @@ from calib_all_ros.rendering.raw_view import raw_silhouette
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.display import Display
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.robot.errors import RobotError
+from calib_all_ros.robot.kinematics import RobotError
 from calib_all_ros.solving.mark import MarkTrack
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import View, make_view, match_joints

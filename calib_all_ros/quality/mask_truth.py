@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.geometry.resizing import shrink_mask
+from calib_all_ros.geometry.rectification import shrink_mask
 from calib_all_ros.solving.observations import Observations
 from calib_all_ros.solving.small_pictures import shrink_images
 

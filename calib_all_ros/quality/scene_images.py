@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.geometry.resizing import shrink
+from calib_all_ros.geometry.rectification import shrink
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.observations import Observations

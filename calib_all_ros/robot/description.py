@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Loads a robot from its URDF or xacro description."""
+"""The URDF or xacro description of a robot, and the arm that comes with this package."""
 
 from __future__ import annotations
 
 import hashlib
 import io
+import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +17,7 @@ import trimesh
 import xacrodoc
 import yourdfpy
 
-from calib_all_ros.robot.errors import RobotError
-from calib_all_ros.robot.kinematics import Joint, Kinematics, Mimic
+from calib_all_ros.robot.kinematics import Joint, Kinematics, Mimic, RobotError
 from calib_all_ros.robot.mesh_resolver import MeshResolver
 from calib_all_ros.robot.surface import RobotSurface, load_mesh
 
@@ -256,3 +257,29 @@ def _geometry_mesh(
 def _description_hash(xml: str) -> str:
     text = ElementTree.canonicalize(xml.lstrip("\ufeff \t\r\n"), strip_text=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_PACKAGE = "calib_all_ros"
+_INSIDE_PACKAGE = Path("urdf") / "demo_arm.urdf"
+
+
+def demo_urdf_path() -> Path:
+    """Return the URDF of the demo arm: of the source tree, or of the installed share.
+
+    Raises:
+        RobotError: It is in none of the places, which the message lists.
+    """
+    module = Path(__file__).resolve()
+    prefixes = [Path(sys.prefix)]
+    # An installation with --prefix or --user puts lib/pythonX/site-packages beside share.
+    prefixes += module.parents[3:7]
+    prefixes += [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
+    places = [module.parents[2] / _INSIDE_PACKAGE]
+    places += [prefix / "share" / _PACKAGE / _INSIDE_PACKAGE for prefix in dict.fromkeys(prefixes)]
+    for place in places:
+        if place.is_file():
+            return place
+    raise RobotError(
+        f"the demo arm is not installed (tried: {', '.join(str(place) for place in places)}): "
+        f"install {_PACKAGE} again"
+    )

@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
-from calib_all_ros.robot.errors import RobotError
+
+
+class RobotError(CalibAllError):
+    """The robot description, one of its meshes, or the use made of them is wrong."""
+
 
 _ROTATING = ("revolute", "continuous")
 _MOVING = (*_ROTATING, "prismatic")

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import unquote
 
-from calib_all_ros.robot.errors import RobotError
+from calib_all_ros.robot.kinematics import RobotError
 
 _PARENT_LEVELS = 4
 _PACKAGE_SCHEMES = ("package", "model")

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from calib_all_ros.recording.writing import JointSamples, write_bag, write_folder
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import load_robot, read_description
+from calib_all_ros.robot.description import demo_urdf_path, load_robot, read_description
 from calib_all_ros.simulation.settings import SimulationError, SimulationSettings
 from calib_all_ros.simulation.simulator import SimulatedRecording, simulate
 

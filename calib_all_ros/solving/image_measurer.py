@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.geometry.resizing import shrink_mask
+from calib_all_ros.geometry.rectification import shrink_mask
 from calib_all_ros.progress import Progress
 from calib_all_ros.settings import RefinementSettings, SearchEffort, SettingsError
 from calib_all_ros.solving.edge_fit import EdgeExaminer, EdgeFit, fit_edges

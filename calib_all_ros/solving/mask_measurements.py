@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from calib_all_ros.geometry.resizing import shrink_mask
+from calib_all_ros.geometry.rectification import shrink_mask
 from calib_all_ros.rendering.contour import Contour, find_contours
 from calib_all_ros.solving.gauss_newton import Measurements
 from calib_all_ros.solving.outline import Outline

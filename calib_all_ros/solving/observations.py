@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.geometry.rectification import Rectification
-from calib_all_ros.geometry.resizing import shrink, shrink_mask
+from calib_all_ros.geometry.rectification import Rectification, shrink, shrink_mask
 from calib_all_ros.recording.frame_selection import (
     joints_at_frames,
     require_motion,

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.geometry.resizing import shrink
+from calib_all_ros.geometry.rectification import shrink
 from calib_all_ros.masks.from_recording import SegmentedFrames, segment
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.surface import RobotSurface

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.geometry.resizing import shrink
+from calib_all_ros.geometry.rectification import shrink
 from calib_all_ros.rendering.rasteriser import rasterise_frame
 from calib_all_ros.robot.surface import RobotSurface
 

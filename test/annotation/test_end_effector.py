@@ -11,8 +11,7 @@ from calib_all_ros.annotation.end_effector import find_end_effector
 from calib_all_ros.annotation.errors import AnnotationError
 from calib_all_ros.geometry import se3
 from calib_all_ros.robot.description import Robot, load_robot
-from calib_all_ros.robot.errors import RobotError
-from calib_all_ros.robot.kinematics import Joint, Kinematics
+from calib_all_ros.robot.kinematics import Joint, Kinematics, RobotError
 from calib_all_ros.robot.surface import RobotSurface
 
 

@@ -26,8 +26,7 @@ from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
 from calib_all_ros.recording.image_coding import png
 from calib_all_ros.recording.recording import FrameList, Recording
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path
 from calib_all_ros.settings import RefinementSettings, Settings
 from calib_all_ros.simulation.settings import SimulationSettings
 from calib_all_ros.simulation.simulator import SimulatedRecording, simulate

@@ -16,8 +16,7 @@ from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.recording.ros_messages import RosMessages
 from calib_all_ros.recording.writing import JointSamples, write_bag
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path
 from calib_all_ros.settings import (
     FrameSettings,
     MaskSettings,

@@ -14,7 +14,7 @@ from calib_all_ros.collection.stream_writer import StreamMessage
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.recording.bag_storage import CAMERA_INFO, IMAGE, JOINT_STATE, STRING
 from calib_all_ros.recording.ros_messages import RosMessages
-from calib_all_ros.robot.demo import demo_urdf_path
+from calib_all_ros.robot.description import demo_urdf_path
 
 SECOND_NS = 1_000_000_000
 START_NS = 1_700_000_000 * SECOND_NS

@@ -21,7 +21,7 @@ from calib_all_ros.commands.dataset_options import DatasetOptions
 from calib_all_ros.commands.dataset_progress import JobBars
 from calib_all_ros.dataset.engine import SingleProcess
 from calib_all_ros.dataset.errors import DatasetError
-from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.simulation.command import simulate_to
 from calib_all_ros.simulation.settings import SimulationSettings

@@ -20,7 +20,7 @@ from calib_all_ros.planning.plan import PlanSettings
 from calib_all_ros.recording.camera_info import read_camera_file
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Status, Verdict
-from calib_all_ros.robot.demo import demo_urdf_path
+from calib_all_ros.robot.description import demo_urdf_path
 
 URDF = ["--urdf", str(demo_urdf_path())]
 VIEW = ["--resolution", "640x480", "--hfov", "60"]

@@ -23,8 +23,7 @@ from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
 from calib_all_ros.results.run_log import RunLog
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path
 from calib_all_ros.simulation.simulator import SimulatedRecording
 
 

@@ -17,8 +17,7 @@ from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.geometry import se3
 from calib_all_ros.input_files import InputSelection
 from calib_all_ros.recording.writing import JointSamples, write_folder
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, read_description
+from calib_all_ros.robot.description import Robot, demo_urdf_path, read_description
 from calib_all_ros.settings import FrameSettings, SearchEffort, Settings
 from calib_all_ros.simulation.settings import SimulationSettings
 from calib_all_ros.simulation.simulator import SimulatedRecording, simulate

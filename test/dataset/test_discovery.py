@@ -12,7 +12,7 @@ from calib_all_ros.dataset.discovery import find_episodes
 from calib_all_ros.dataset.episodes import DatasetSelection, EpisodeRef
 from calib_all_ros.dataset.errors import DatasetError
 from calib_all_ros.input_files import InputSelection
-from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.address import LerobotError
 
 
 def test_a_folder_is_searched_for_everything_that_can_be_read(

@@ -7,8 +7,13 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.lerobot.added_features import AddedFeature
-from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.added_features import (
+    AddedFeature,
+    calibration_key,
+    camera_name,
+    matrix_names,
+)
+from calib_all_ros.lerobot.address import LerobotError
 
 pa = pytest.importorskip("pyarrow", reason="pip install '.[datasets]'")
 
@@ -58,3 +63,23 @@ def test_what_lerobot_fails_on_is_refused() -> None:
         feature.checked([[1.0, np.nan]])
     with pytest.raises(LerobotError, match=r"are not \(2,\) each"):
         feature.checked([[1.0, 2.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    "key, name",
+    [
+        ("observation.images.top", "top"),
+        ("observation.images.cam.left", "cam.left"),
+        ("observation.image", "camera"),
+        ("observation.images.wrist_image", "wrist_camera"),
+        ("image", "camera"),
+        ("exterior_image_1_left", "exterior_camera_1_left"),
+    ],
+)
+def test_names_that_lerobot_does_not_take_for_pictures(key: str, name: str) -> None:
+    assert camera_name(key) == name
+    assert "image" not in calibration_key(key, "K")
+
+
+def test_matrices_row_by_row() -> None:
+    assert matrix_names("K", 2) == ("K_00", "K_01", "K_10", "K_11")

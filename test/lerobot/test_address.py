@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from calib_all_ros.lerobot.address import LerobotAddress, find_address, with_topics
-from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.address import LerobotAddress, LerobotError, find_address, with_topics
 
 
 @pytest.fixture

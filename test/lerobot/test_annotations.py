@@ -25,13 +25,12 @@ from calib_all_ros.annotation.lerobot_features import (
 from calib_all_ros.commands.annotate import run_annotate
 from calib_all_ros.commands.annotate_options import AnnotateOptions
 from calib_all_ros.geometry import se3
+from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import V30, LerobotDataset
 from calib_all_ros.lerobot.episodes import load_episode
-from calib_all_ros.lerobot.errors import LerobotError
 from calib_all_ros.results.records import Verdict
 from calib_all_ros.results.run_log import RunLog
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import load_robot
+from calib_all_ros.robot.description import demo_urdf_path, load_robot
 
 WHY = "pip install '.[datasets]'"
 

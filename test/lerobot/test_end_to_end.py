@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from calib_all_ros.cli import main
-from calib_all_ros.robot.demo import demo_urdf_path
+from calib_all_ros.robot.description import demo_urdf_path
 
 pytest.importorskip("pyarrow", reason="pip install '.[datasets]'")
 pytest.importorskip("av", reason="pip install '.[datasets]'")

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import LerobotDataset
 from calib_all_ros.lerobot.episodes import load_episode
-from calib_all_ros.lerobot.errors import LerobotError
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import RecordingError
-from calib_all_ros.robot.demo import demo_urdf_path
+from calib_all_ros.robot.description import demo_urdf_path
 
 pytest.importorskip("pyarrow", reason="pip install '.[datasets]'")
 pytest.importorskip("av", reason="pip install '.[datasets]'")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.lerobot.errors import LerobotError
+from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.tables import read_columns, read_json, read_json_lines, rows_of
 
 pa = pytest.importorskip("pyarrow", reason="pip install '.[datasets]'")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib_all_ros.lerobot.errors import LerobotError
-from calib_all_ros.lerobot.video import VideoReader
+from calib_all_ros.lerobot.address import LerobotError
+from calib_all_ros.lerobot.images import VideoReader
 
 pytest.importorskip("av", reason="pip install '.[datasets]'")
 

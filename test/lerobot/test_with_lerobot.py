@@ -12,9 +12,10 @@ import pytest
 from calib_all_ros.annotation.frame_annotation import EndEffectorView, FrameAnnotation
 from calib_all_ros.annotation.lerobot_features import annotation_features, frame_values
 from calib_all_ros.lerobot.added_features import FeatureSource
+from calib_all_ros.lerobot.calibrations import write_calibrations
 from calib_all_ros.lerobot.dataset import LerobotDataset
 from calib_all_ros.lerobot.episodes import load_episode
-from calib_all_ros.lerobot.writing import write_calibrations, write_features
+from calib_all_ros.lerobot.writing import write_features
 
 pytest.importorskip("lerobot", reason="the library under test is heavy: pip install lerobot")
 lerobot_dataset = pytest.importorskip(

@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.lerobot.calibrations import VERDICTS
+from calib_all_ros.lerobot.address import LerobotError
+from calib_all_ros.lerobot.calibrations import VERDICTS, write_calibrations
 from calib_all_ros.lerobot.dataset import LerobotDataset
 from calib_all_ros.lerobot.episodes import load_episode
-from calib_all_ros.lerobot.errors import LerobotError
 from calib_all_ros.lerobot.tables import read_columns
-from calib_all_ros.lerobot.writing import write_calibrations
 from calib_all_ros.results.records import Verdict
 
 pa = pytest.importorskip("pyarrow", reason="pip install '.[datasets]'")

@@ -15,7 +15,7 @@ from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import FrameQuality, Provenance, RobotRecord, Verdict
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.robot.errors import RobotError
+from calib_all_ros.robot.kinematics import RobotError
 from calib_all_ros.solving.mark import Mark, MarkTrack
 from calib_all_ros.solving.observations import make_view
 

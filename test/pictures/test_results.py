@@ -17,8 +17,7 @@ from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import FrameQuality, Provenance, RobotRecord, Verdict
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 
 IOU = (0.90, 0.95, None, 0.30, 0.80, 0.99, 0.85, 0.70, 0.60, 0.65)
 NUMBERS = tuple(range(0, 20, 2))

@@ -15,8 +15,7 @@ from calib_all_ros.quality.mask_truth import examine_masks, seen_share
 from calib_all_ros.quality.misfit import explain_misfit
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.results.records import Cause, Finding
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 from calib_all_ros.settings import FrameSettings
 from calib_all_ros.solving.observations import Observations, prepare
 from calib_all_ros.solving.pipeline import PoseResult

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.robot.description import load_robot
-from calib_all_ros.robot.errors import RobotError
-from calib_all_ros.robot.kinematics import Joint, Kinematics, Mimic
+from calib_all_ros.robot.kinematics import Joint, Kinematics, Mimic, RobotError
 
 Z = np.array([0.0, 0.0, 1.0])
 LINKS = ["base", "upper", "lower", "tip"]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from calib_all_ros.robot.errors import RobotError
+from calib_all_ros.robot.kinematics import RobotError
 from calib_all_ros.robot.mesh_resolver import MeshResolver
 
 URI = "package://arm_description/meshes/a.stl"

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 from calib_all_ros.simulation.motion import random_motion, surrounding_camera, table_height
 from calib_all_ros.simulation.settings import SimulationError, SimulationSettings
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera, CameraError
 from calib_all_ros.geometry.rectification import Rectification
-from calib_all_ros.robot.demo import demo_urdf_path
-from calib_all_ros.robot.description import Robot, load_robot
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 from calib_all_ros.simulation.settings import SimulationError, SimulationSettings
 from calib_all_ros.simulation.simulator import SimulatedRecording, simulate
 

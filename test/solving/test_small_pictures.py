@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.geometry.resizing import shrink_mask
+from calib_all_ros.geometry.rectification import shrink_mask
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.simulation.simulator import SimulatedRecording
