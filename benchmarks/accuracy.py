@@ -25,7 +25,6 @@ from benchmarks.scenes import SHARED_DATA
 from calib_all_ros.calibration import Mark, calibrate
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.geometry.rectification import Rectification
-from calib_all_ros.quality.errors_against_truth import pose_errors
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.rendering.rasteriser import silhouettes
@@ -37,6 +36,7 @@ from calib_all_ros.simulation.simulator import simulate
 from calib_all_ros.solving.mask_measurements import intersection_over_union
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import match_joints
+from calib_all_ros.solving.pose_errors import pose_errors
 
 ROUTES = ("exact", *CORRUPTIONS, "rgb", "mark")
 LENSES = {

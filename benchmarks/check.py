@@ -24,8 +24,8 @@ from benchmarks.accuracy import Case, load_case
 from benchmarks.mask_corruption import CORRUPTIONS, corrupt_masks
 from benchmarks.reporting import add_output_argument, markdown_table, publish
 from benchmarks.scenes import SHARED_DATA
+from calib_all_ros.checking.check import find_reference, judge
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.check import find_reference, judge
 from calib_all_ros.recording.recording import FrameList, Recording
 
 EXACT, SPOILED, IMAGES = "exact masks", "spoiled masks", "images"

@@ -36,11 +36,11 @@ from calib_all_ros.planning.plan import (
     choose_configurations,
     rate_candidates,
 )
-from calib_all_ros.quality.errors_against_truth import PoseErrors, pose_errors
 from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
 from calib_all_ros.simulation.ray_casting import RayCaster
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.gauss_newton import Parameters
+from calib_all_ros.solving.pose_errors import PoseErrors, pose_errors
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem, fit_silhouettes
 
 ROBOTS = ("panda/panda.urdf", "ur5e/ur5e_robotiq85.urdf", "xarm7/xarm7_gripper.urdf")

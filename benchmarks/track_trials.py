@@ -17,7 +17,7 @@ from benchmarks.robustness_grid import BLOCK, DRIFT, SCATTERED, GridTrial, evenl
 from benchmarks.trial_scenes import BaseScene
 from benchmarks.trials import FAILED, REFUSED
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.errors_against_truth import pose_errors
+from calib_all_ros.solving.pose_errors import pose_errors
 from calib_all_ros.solving.temporal_pnp import TemporalPnpError, solve_temporal_pnp
 
 NOISE_PX = 2.0

@@ -21,10 +21,9 @@ from benchmarks.takes import Take
 from benchmarks.trial_scenes import PATH_TRACED, SceneSpec, base_scene, path_traced_spec
 from calib_all_ros.calibration import calibrate
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.quality.errors_against_truth import pose_errors
-from calib_all_ros.quality.pose_difference import pose_difference
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.settings import Settings
+from calib_all_ros.solving.pose_errors import pose_difference, pose_errors
 
 SCENES = 12
 # Every so many rounds the image route is tried on a path-traced recording, if there are any.

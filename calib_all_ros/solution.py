@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.diagnosis.diagnosis import Diagnosis, diagnose
+from calib_all_ros.diagnosis.verdict import verdict_of
 from calib_all_ros.progress import Progress, silent
-from calib_all_ros.quality.diagnosis import Diagnosis, diagnose
-from calib_all_ros.quality.pose_difference import compatibility, pose_difference
-from calib_all_ros.quality.verdict import verdict_of
 from calib_all_ros.results.records import Finding, FrameQuality, Verdict
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.image_measurer import ImageMeasurer
@@ -21,6 +20,7 @@ from calib_all_ros.solving.mark import MarkOutcome
 from calib_all_ros.solving.mask_measurer import MaskMeasurer
 from calib_all_ros.solving.observations import Observations
 from calib_all_ros.solving.pipeline import Measurer, PoseResult, Start, find_pose, refine_pose
+from calib_all_ros.solving.pose_errors import compatibility, pose_difference
 
 _RANK = {"accepted": 0, "warning": 1, "rejected": 2}
 # Two poses that differ by chance alone differ by more in one of a thousand cases.

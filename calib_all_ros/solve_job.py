@@ -19,7 +19,7 @@ from calib_all_ros.evidence.marks import SEARCHED_FRAME
 from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.input_files import InputFiles
 from calib_all_ros.pictures.heat_map import HEAT_MAP_NAME, draw_votes
-from calib_all_ros.pictures.output_folder import save_png
+from calib_all_ros.pictures.overlay import save_png
 from calib_all_ros.pictures.results import write_pictures
 from calib_all_ros.pictures.track_video import write_track
 from calib_all_ros.progress import Progress, silent

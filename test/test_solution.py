@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calib_all_ros.diagnosis.diagnosis import Diagnosis
+from calib_all_ros.diagnosis.verdict import verdict_of
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.diagnosis import Diagnosis
-from calib_all_ros.quality.verdict import verdict_of
 from calib_all_ros.results.records import Finding, Status
 from calib_all_ros.solution import Solution, better
 from calib_all_ros.solving.estimate import Estimate

@@ -17,7 +17,6 @@ from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.input_files import MASK_SOURCES
 from calib_all_ros.pictures.output_folder import RESULT_PICTURES, whole_or_nothing
-from calib_all_ros.quality.errors_against_truth import PoseErrors, pose_errors
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.results.calibration import Calibration
@@ -28,6 +27,7 @@ from calib_all_ros.settings import MarkSettings, MaskSettings, ModelSettings, Se
 from calib_all_ros.solve_job import CalibrationJob
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.observations import match_joints
+from calib_all_ros.solving.pose_errors import PoseErrors, pose_errors
 
 logger = logging.getLogger(__name__)
 

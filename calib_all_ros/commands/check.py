@@ -12,6 +12,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.checking.check import (
+    CheckStatus,
+    Tolerance,
+    check_evidence,
+    check_extrinsics,
+    checked_calibration,
+)
 from calib_all_ros.commands.calibrate import settings_of
 from calib_all_ros.commands.check_report import FinishedCheck, check_document, check_table
 from calib_all_ros.commands.options import CheckOptions, ExtrinsicsOptions, RecordingOptions
@@ -21,8 +28,6 @@ from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.frame_tree import frame_name
 from calib_all_ros.pictures.check_pictures import write_check_pictures
 from calib_all_ros.pictures.output_folder import RESULT_PICTURES, whole_or_nothing
-from calib_all_ros.quality.check import CheckStatus, Tolerance, check_extrinsics
-from calib_all_ros.quality.checked_calibration import check_evidence, checked_calibration
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.report.page import write_report

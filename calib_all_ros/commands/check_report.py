@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros import __version__
+from calib_all_ros.checking.check import ExtrinsicsCheck
 from calib_all_ros.commands.json_text import finite
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.check import ExtrinsicsCheck
-from calib_all_ros.quality.pose_difference import Compatibility, PoseDifference
+from calib_all_ros.solving.pose_errors import Compatibility, PoseDifference
 
 LABEL_WIDTH = 16
 Rows = list[tuple[str, str]]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from calib_all_ros.checking.check import SIGNIFICANT, ExtrinsicsCheck, find_reference, judge
 from calib_all_ros.commands.calibrate import settings_of
 from calib_all_ros.commands.check import (
     CheckError,
@@ -31,15 +32,14 @@ from calib_all_ros.commands.check_report import (
 from calib_all_ros.commands.json_text import finite
 from calib_all_ros.commands.options import CompareOptions
 from calib_all_ros.commands.progress import StageBars
-from calib_all_ros.quality.check import SIGNIFICANT, ExtrinsicsCheck, find_reference, judge
-from calib_all_ros.quality.pose_difference import (
+from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
+from calib_all_ros.results.extrinsics_file import GivenExtrinsics, load_result, read_extrinsics
+from calib_all_ros.solving.pose_errors import (
     Compatibility,
     PoseDifference,
     compatibility,
     pose_difference,
 )
-from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
-from calib_all_ros.results.extrinsics_file import GivenExtrinsics, load_result, read_extrinsics
 
 # One pose is better when its outline is nearer by so much, and in so many of the images.
 BETTER_PX = 0.1

@@ -29,7 +29,7 @@ from calib_all_ros.marks.references import (
 )
 from calib_all_ros.models.checkpoints import checkpoint_folder
 from calib_all_ros.pictures.heat_map import HEAT_MAP_NAME, draw_votes
-from calib_all_ros.pictures.output_folder import save_png
+from calib_all_ros.pictures.overlay import save_png
 from calib_all_ros.solve_job import load_images
 
 logger = logging.getLogger(__name__)

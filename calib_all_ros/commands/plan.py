@@ -14,7 +14,7 @@ from calib_all_ros.collection.stop_and_go import write_configurations
 from calib_all_ros.commands.options import PlanOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.pictures.output_folder import save_png
+from calib_all_ros.pictures.overlay import save_png
 from calib_all_ros.pictures.planned_configurations import configuration_sheet
 from calib_all_ros.planning.camera_prior import CameraPrior, camera_with_view, looking_at
 from calib_all_ros.planning.candidates import Limits

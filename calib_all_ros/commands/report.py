@@ -9,8 +9,8 @@ from pathlib import Path
 
 from calib_all_ros.commands.json_text import finite
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.errors_against_truth import PoseErrors
 from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.solving.pose_errors import PoseErrors
 
 _LABEL_WIDTH = 14
 # The others are in calibration.yaml and report.html.

@@ -25,7 +25,8 @@ from calib_all_ros.annotation.path_picture import draw_paths
 from calib_all_ros.commands.annotate_options import TrajectoryOptions
 from calib_all_ros.commands.progress import StageBars
 from calib_all_ros.commands.trajectory_scene import Scene, load_scene
-from calib_all_ros.pictures.output_folder import save_png, whole_or_nothing
+from calib_all_ros.pictures.output_folder import whole_or_nothing
+from calib_all_ros.pictures.overlay import save_png
 from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.results.run_log import RunLog
 

@@ -14,7 +14,7 @@ from datetime import datetime, timezone
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.quality.check import ExtrinsicsCheck, Reference, Tolerance, judge
+from calib_all_ros.checking.check import ExtrinsicsCheck, Reference, Tolerance, judge
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.renderer import find_renderer
 from calib_all_ros.results.calibration import Calibration

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Literal
 
 from calib_all_ros import __version__
+from calib_all_ros.checking.check import Tolerance
 from calib_all_ros.dataset.episodes import DatasetSelection
 from calib_all_ros.dataset.errors import DatasetError
-from calib_all_ros.quality.check import Tolerance
 from calib_all_ros.settings import Settings
 
 Reports = Literal["all", "none"]

@@ -11,12 +11,12 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.checking.check import SIGNIFICANT, Tolerance
 from calib_all_ros.dataset.background import Likeness, alike, likeness
 from calib_all_ros.dataset.episodes import EpisodeRef
 from calib_all_ros.dataset.outcomes import Pose
 from calib_all_ros.dataset.survey import Surveyed
-from calib_all_ros.quality.check import SIGNIFICANT, Tolerance
-from calib_all_ros.quality.pose_difference import compatibility, pose_difference
+from calib_all_ros.solving.pose_errors import compatibility, pose_difference
 
 _TOLERANCE = Tolerance()
 Background = Callable[[EpisodeRef], NDArray[np.uint8]]

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import numpy as np
 
-from calib_all_ros.pictures.output_folder import save_png
+from calib_all_ros.checking.check import ExtrinsicsCheck
 from calib_all_ros.pictures.overlay import (
     AFTER,
     BEFORE,
     TARGET,
     LegendEntry,
     draw_outline,
+    save_png,
     with_caption,
 )
 from calib_all_ros.pictures.results import MAX_OVERLAYS
-from calib_all_ros.quality.check import ExtrinsicsCheck
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.solving.estimate import Estimate
 

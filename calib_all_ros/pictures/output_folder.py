@@ -10,24 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
-import numpy as np
-from numpy.typing import NDArray
-
-from calib_all_ros.results.atomic_file import ResultError, write_atomically
-
-
-def save_png(path: Path, image: NDArray[np.uint8]) -> None:
-    """Write an RGB (H, W, 3) image as PNG, atomically.
-
-    Raises:
-        ResultError: the file cannot be written, or OpenCV cannot encode the image.
-    """
-    encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
-    if not encoded:
-        raise ResultError(f"cannot encode {path.name} from an image of shape {image.shape}")
-    write_atomically(path, data.tobytes())
-
+from calib_all_ros.results.atomic_file import ResultError
 
 RESULT_PICTURES = ("overlay_*.png", "track.*", "mark_heat_map.png")
 """Pictures that a result need not have: those of an earlier one would stay among the new."""

@@ -5,14 +5,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.results.atomic_file import ResultError, write_atomically
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.kinematics import Kinematics
 from calib_all_ros.solving.estimate import Estimate
+
+
+def save_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write an RGB (H, W, 3) image as PNG, atomically.
+
+    Raises:
+        ResultError: the file cannot be written, or OpenCV cannot encode the image.
+    """
+    encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    if not encoded:
+        raise ResultError(f"cannot encode {path.name} from an image of shape {image.shape}")
+    write_atomically(path, data.tobytes())
 
 
 def estimate_of(calibration: Calibration, kinematics: Kinematics) -> Estimate:

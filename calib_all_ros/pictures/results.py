@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.pictures.output_folder import save_png
 from calib_all_ros.pictures.overlay import (
     AFTER,
     BEFORE,
@@ -22,6 +21,7 @@ from calib_all_ros.pictures.overlay import (
     LegendEntry,
     draw_outline,
     estimate_of,
+    save_png,
     with_caption,
 )
 from calib_all_ros.recording.recording import Recording

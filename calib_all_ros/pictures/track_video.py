@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.pictures.display import expected_mark
-from calib_all_ros.pictures.output_folder import save_png
-from calib_all_ros.pictures.overlay import LegendEntry, with_caption
+from calib_all_ros.pictures.overlay import LegendEntry, save_png, with_caption
 from calib_all_ros.pictures.track_picture import (
     FOLLOWED,
     GIVEN,

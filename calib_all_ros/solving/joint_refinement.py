@@ -15,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.quality.joint_uncertainty import Disagreement, disagreement, joint_covariance
-from calib_all_ros.quality.pose_changes import camera_from_twist
 from calib_all_ros.solving.estimate import POSE_SIZE, Estimate
 from calib_all_ros.solving.frame_systems import FIRST_JOINT, FOCAL_SCALE, LAG, MASK_BIAS
 from calib_all_ros.solving.joint_systems import (
     CameraSystems,
+    Disagreement,
     JointSystem,
     Sharing,
+    disagreement,
+    joint_covariance,
     solve_jointly,
 )
+from calib_all_ros.solving.pose_errors import camera_from_twist
 
 # What differs by more than chance makes it differ in one of a hundred cases is not shared.
 LEAST_P_VALUE = 0.01

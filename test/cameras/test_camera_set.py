@@ -13,10 +13,10 @@ from calib_all_ros import camera_set
 from calib_all_ros.calibration import calibrate
 from calib_all_ros.camera_set import SeparateResult, refine_cameras
 from calib_all_ros.geometry import se3
-from calib_all_ros.quality.pose_difference import compatibility, pose_difference
 from calib_all_ros.results.records import Verdict
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.solving.joint_refinement import JointRefinementError
+from calib_all_ros.solving.pose_errors import compatibility, pose_difference
 
 LAG_S = 0.03
 NAMES = ("left", "right")

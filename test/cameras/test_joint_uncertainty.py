@@ -8,10 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from calib_all_ros.quality.joint_uncertainty import Disagreement, disagreement, joint_covariance
-from calib_all_ros.quality.uncertainty import ModelTolerance, pose_uncertainty
+from calib_all_ros.diagnosis.uncertainty import ModelTolerance, pose_uncertainty
 from calib_all_ros.solving.frame_systems import FIRST_JOINT, LAG
-from calib_all_ros.solving.joint_systems import CameraSystems, Sharing, solve_jointly
+from calib_all_ros.solving.joint_systems import (
+    CameraSystems,
+    Disagreement,
+    Sharing,
+    disagreement,
+    joint_covariance,
+    solve_jointly,
+)
 
 EXACT_MODELS = ModelTolerance(1e-9, 1e-9, 1e-9, 1e-9)
 REPETITIONS = 150

@@ -13,14 +13,19 @@ import numpy as np
 import pytest
 import yaml
 
+from calib_all_ros.checking.check import (
+    CheckStatus,
+    ExtrinsicsCheck,
+    check_evidence,
+    check_extrinsics,
+    checked_calibration,
+)
 from calib_all_ros.cli import main
 from calib_all_ros.commands import check as command
 from calib_all_ros.commands.check import intrinsics_difference
 from calib_all_ros.commands.check_report import FinishedCheck, check_document, check_table
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.quality.check import CheckStatus, ExtrinsicsCheck, check_extrinsics
-from calib_all_ros.quality.checked_calibration import check_evidence, checked_calibration
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.paste import static_transform_publisher

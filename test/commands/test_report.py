@@ -11,9 +11,9 @@ import pytest
 from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.quality.errors_against_truth import PoseErrors
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Finding, Provenance, RobotRecord, Verdict
+from calib_all_ros.solving.pose_errors import PoseErrors
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.pictures.output_folder import save_png
+from calib_all_ros.pictures.overlay import save_png
 from calib_all_ros.results.atomic_file import ResultError
 
 
