@@ -18,7 +18,7 @@ from benchmarks.dream_metric import (
     add_metrics,
 )
 from benchmarks.reporting import markdown_table
-from calib_all_ros.commands.json_text import finite
+from calib_all_ros.commands.report import finite
 
 HEADER = (
     "sequence", "frames", "without pose", "ADD mean mm", "ADD median mm", "AUC@0.1 m",

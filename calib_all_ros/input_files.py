@@ -6,52 +6,119 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from calib_all_ros.options import names, numbers, option
+
 MASK_SOURCES = ("images", "grounded_sam2")
 """How masks are made where none are recorded."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class InputSelection:
-    """Which robot is meant, and what of a recording is read.
+def _pose(text: str) -> tuple[float, ...]:
+    """Read a position and a quaternion, or roll, pitch and yaw."""
+    if text.count(",") == 5:
+        return numbers(6, "X,Y,Z,R,P,Y")(text)
+    return numbers(7, "X,Y,Z,QX,QY,QZ,QW")(text)
 
-    Attributes:
-        urdf: Robot description; None takes the recording's own.
-        base_frame: Link that the pose refers to; None takes the recording's, or the URDF's root.
-        mesh_paths: Folders searched first for meshes.
-        image_topic: Images of a bag; None finds them by type.
-        camera_info_topic: Intrinsics of a bag; None takes those beside the images.
-        joint_topics: Joint states of a bag; None takes all.
-        camera: File of intrinsics to use instead of the recording's.
-        joint_names: Joints of an .npz.
-        start_s: First image, seconds after the first of the recording.
-        end_s: Last image, seconds after the first of the recording.
-        masks: "auto", "recorded", a topic, or a folder.
-        second_urdf: Robot description of a second arm beside the first.
-        second_base: Pose of the second arm's root in the first one's base: x, y, z in metres, then
-            a quaternion (x, y, z, w), or roll, pitch and yaw in radians.
-        prefix: What joints and links of the first arm are called with before their names.
-        second_prefix: The same of the second arm.
-        second_joint_topics: Joint states of the second arm, without its prefix; those on
-            ``joint_topics`` are then the first one's, without its prefix. None where the recording
-            names the joints with the prefixes.
+
+@dataclass(frozen=True, kw_only=True)
+class RobotFiles:
+    """Which robot is meant."""
+
+    TITLE = "robot"
+
+    urdf: Path | None = option(
+        "URDF or xacro; default: the recording's /robot_description", "FILE", default=None
+    )
+    base_frame: str | None = option("default: the root of the URDF", "LINK", default=None)
+    mesh_paths: tuple[Path, ...] = option(
+        "folder with the packages that the URDF names; may be repeated", "DIR", default=()
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecondArm:
+    """A second arm beside the first.
+
+    ``second_base`` is x, y, z in metres, then a quaternion (x, y, z, w) or roll, pitch and yaw in
+    radians. Where ``second_joint_topics`` are given, both arms' joints are named without their
+    prefixes there, and those on ``joint_topics`` are the first one's; else with them.
     """
 
-    urdf: Path | None = None
-    base_frame: str | None = None
-    mesh_paths: tuple[Path, ...] = ()
-    image_topic: str | None = None
-    camera_info_topic: str | None = None
-    joint_topics: tuple[str, ...] | None = None
-    camera: Path | None = None
-    joint_names: tuple[str, ...] | None = None
-    start_s: float | None = None
-    end_s: float | None = None
+    TITLE = "second arm with a description of its own"
+
+    second_urdf: Path | None = option(
+        "URDF or xacro of a second arm; needs --second-base", "FILE", default=None
+    )
+    second_base: tuple[float, ...] | None = option(
+        "pose of its root link in the base of the first arm (--base-frame), metres and quaternion "
+        "or radians",
+        "X,Y,Z,QX,QY,QZ,QW|X,Y,Z,R,P,Y",
+        default=None,
+        parse=_pose,
+    )
+    prefix: str = option(
+        "what the recording puts before the joint names of the first arm (default: nothing)",
+        "TEXT",
+        default="",
+    )
+    second_prefix: str = option(
+        "the same of the second arm (default: second_)", "TEXT", default="second_"
+    )
+    second_joint_topics: tuple[str, ...] | None = option(
+        "joint states of the second arm, where both arms call their joints alike and only the "
+        "topics differ; --joint-topic is then the first one's",
+        "TOPIC",
+        default=None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JointStreams:
+    """Which joint states of a recording are read, and from when to when."""
+
+    TITLE = "recording"
+
+    joint_topics: tuple[str, ...] | None = option(
+        "may be repeated; default: all joint states", "TOPIC", default=None
+    )
+    joint_names: tuple[str, ...] | None = option(
+        "joints of an .npz (default: the first of the URDF) or of a LeRobot dataset (default: by "
+        "their names there) in the order of the columns, _ for a column that is no joint",
+        "A,B,...",
+        default=None,
+        parse=names,
+    )
+    start_s: float | None = option(
+        "seconds after the first image", "S", default=None, flags=("--start",)
+    )
+    end_s: float | None = option(
+        "seconds after the first image", "S", default=None, flags=("--end",)
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Streams(JointStreams):
+    """What of a recording of one camera is read."""
+
+    TITLE = "recording"
+
+    image_topic: str | None = option("default: found by type", "TOPIC", default=None)
+    camera_info_topic: str | None = option("default: the image's", "TOPIC", default=None)
+    camera: Path | None = option(
+        "intrinsics to use instead of the recording's: camera.json or camera_info YAML",
+        "FILE",
+        default=None,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputSelection(RobotFiles, SecondArm, Streams):
+    """Which robot is meant, and what of a recording is read; None takes what the option says.
+
+    Attributes:
+        masks: "auto", "recorded", a topic, or a folder.
+    """
+
     masks: str = "auto"
-    second_urdf: Path | None = None
-    second_base: tuple[float, ...] | None = None
-    prefix: str = ""
-    second_prefix: str = "second_"
-    second_joint_topics: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)

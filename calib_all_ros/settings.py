@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting of a calibration: one definition for files, command line and ROS parameters."""
+"""Every setting of a calibration: one definition for files, command line and ROS parameters.
+
+Help and checks of command lines read it, so YAML and what builds the settings is imported when
+settings are read.
+"""
 
 from __future__ import annotations
 
@@ -9,15 +13,18 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import dacite
-import yaml
-
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.input_files import MASK_SOURCES
+from calib_all_ros.options import Range, options_of
 
 TRACKERS = ("auto", "lucas_kanade", "cotracker", "cotracker_online")
 REFINEMENTS = ("contour", "adam")
 RENDERERS = ("cpu", "nvdiffrast")
+
+_AT_LEAST_1 = {"within": Range(least=1)}
+_FROM_0 = {"within": Range(least=0)}
+_ABOVE_0 = {"within": Range(above=0)}
+_BETWEEN_0_AND_1 = {"within": Range(above=0, below=1)}
 
 
 class SettingsError(CalibAllError):
@@ -35,20 +42,13 @@ class FrameSettings:
         working_width_px: Wider images are reduced to this width for the solve.
     """
 
-    count: int = 16
-    background_count: int = 40
-    max_joint_gap_s: float = 0.2
-    working_width_px: int = 960
+    count: int = field(default=16, metadata=_AT_LEAST_1)
+    background_count: int = field(default=40, metadata={"within": Range(least=5)})
+    max_joint_gap_s: float = field(default=0.2, metadata=_ABOVE_0)
+    working_width_px: int = field(default=960, metadata={"within": Range(least=160)})
 
     def __post_init__(self) -> None:
-        _require(self.count >= 1, "frames.count", self.count, "at least 1")
-        _require(
-            self.background_count >= 5, "frames.background_count", self.background_count, ">= 5"
-        )
-        _require(self.max_joint_gap_s > 0, "frames.max_joint_gap_s", self.max_joint_gap_s, "> 0")
-        _require(
-            self.working_width_px >= 160, "frames.working_width_px", self.working_width_px, ">= 160"
-        )
+        _check("frames", self)
 
 
 @dataclass(frozen=True)
@@ -62,14 +62,13 @@ class SearchEffort:
         attempts: Searches from new random hypotheses before giving up.
     """
 
-    hypotheses: int = 6000
-    candidates: int = 24
-    finalists: int = 3
-    attempts: int = 2
+    hypotheses: int = field(default=6000, metadata=_AT_LEAST_1)
+    candidates: int = field(default=24, metadata=_AT_LEAST_1)
+    finalists: int = field(default=3, metadata=_AT_LEAST_1)
+    attempts: int = field(default=2, metadata=_AT_LEAST_1)
 
     def __post_init__(self) -> None:
-        for name in ("hypotheses", "candidates", "finalists", "attempts"):
-            _require(getattr(self, name) >= 1, f"search.{name}", getattr(self, name), "at least 1")
+        _check("search", self)
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ class RefinementSettings:
     joint_offsets: bool = False
 
     def __post_init__(self) -> None:
-        _require_one("refinement.method", self.method, REFINEMENTS)
+        _check("refinement", self)
 
 
 @dataclass(frozen=True)
@@ -110,14 +109,12 @@ class AdamSettings:
             gradient of a mask's summed squared error.
     """
 
-    steps: int = 10_000
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.0
+    steps: int = field(default=10_000, metadata=_AT_LEAST_1)
+    learning_rate: float = field(default=1e-4, metadata=_ABOVE_0)
+    weight_decay: float = field(default=0.0, metadata=_FROM_0)
 
     def __post_init__(self) -> None:
-        _require(self.steps >= 1, "adam.steps", self.steps, "at least 1")
-        _require(self.learning_rate > 0, "adam.learning_rate", self.learning_rate, "> 0")
-        _require(self.weight_decay >= 0, "adam.weight_decay", self.weight_decay, "at least 0")
+        _check("adam", self)
 
 
 @dataclass(frozen=True)
@@ -132,7 +129,7 @@ class RenderingSettings:
     backend: str = field(default="cpu", metadata={"choices": RENDERERS})
 
     def __post_init__(self) -> None:
-        _require_one("rendering.backend", self.backend, RENDERERS)
+        _check("rendering", self)
 
 
 @dataclass(frozen=True)
@@ -155,9 +152,7 @@ class MarkSettings:
     method: str = field(default="robust", metadata={"choices": ("robust", "epnp")})
 
     def __post_init__(self) -> None:
-        _require_one("mark.find", self.find, ("auto", "off"))
-        _require_one("mark.tracker", self.tracker, TRACKERS)
-        _require_one("mark.method", self.method, ("robust", "epnp"))
+        _check("mark", self)
 
 
 @dataclass(frozen=True)
@@ -177,17 +172,15 @@ class MaskSettings:
 
     source: str = field(default="auto", metadata={"choices": ("auto", *MASK_SOURCES)})
     prompt: str = "robotic arm"
-    box_threshold: float = 0.35
-    text_threshold: float = 0.3
+    box_threshold: float = field(default=0.35, metadata=_BETWEEN_0_AND_1)
+    text_threshold: float = field(default=0.3, metadata=_BETWEEN_0_AND_1)
     clicks: tuple[str, ...] = ()
     clicks_beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require_one("masks.source", self.source, ("auto", *MASK_SOURCES))
-        _require(bool(self.prompt.strip()), "masks.prompt", repr(self.prompt), "some words")
-        for name in ("box_threshold", "text_threshold"):
-            value = getattr(self, name)
-            _require(0 < value < 1, f"masks.{name}", value, "between 0 and 1")
+        _check("masks", self)
+        if not self.prompt.strip():
+            raise _impossible("masks.prompt", repr(self.prompt), "some words")
 
 
 @dataclass(frozen=True)
@@ -204,8 +197,8 @@ class ModelSettings:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        known = re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device) is not None
-        _require(known, "models.device", self.device, "auto, cpu, cuda or cuda:N")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise _impossible("models.device", self.device, "auto, cpu, cuda or cuda:N")
 
 
 @dataclass(frozen=True)
@@ -224,7 +217,7 @@ class Settings:
         rendering: What draws the robot.
     """
 
-    seed: int = 0
+    seed: int = field(default=0, metadata=_FROM_0)
     frames: FrameSettings = field(default_factory=FrameSettings)
     search: SearchEffort = field(default_factory=SearchEffort)
     refinement: RefinementSettings = field(default_factory=RefinementSettings)
@@ -235,7 +228,7 @@ class Settings:
     rendering: RenderingSettings = field(default_factory=RenderingSettings)
 
     def __post_init__(self) -> None:
-        _require(self.seed >= 0, "seed", self.seed, "at least 0")
+        _check("", self)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Settings:
@@ -244,6 +237,8 @@ class Settings:
         Raises:
             SettingsError: An unknown name, a wrong type or an impossible value.
         """
+        import dacite
+
         try:
             config = dacite.Config(strict=True, cast=[float, tuple])
             return dacite.from_dict(cls, dict(values), config)
@@ -257,6 +252,8 @@ class Settings:
         Raises:
             SettingsError: The file cannot be read, is not YAML, or does not hold settings.
         """
+        import yaml
+
         try:
             values = yaml.safe_load(path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
@@ -269,6 +266,21 @@ class Settings:
             return cls.from_mapping(values)
         except SettingsError as error:
             raise SettingsError(f"{path}: {error}") from error
+
+    def updated(self, values: Mapping[str, Any]) -> Settings:
+        """Return the settings with some of them, by their dotted names, changed.
+
+        Raises:
+            SettingsError: An unknown name, a wrong type or an impossible value.
+        """
+        mapping = self.to_mapping()
+        for name, value in values.items():
+            *sections, last = name.split(".")
+            group = mapping
+            for section in sections:
+                group = group[section]
+            group[last] = str(value) if isinstance(value, Path) else value
+        return Settings.from_mapping(mapping)
 
     def to_mapping(self) -> dict[str, Any]:
         """Return the settings as nested mappings, for files."""
@@ -287,10 +299,15 @@ def _with_lists(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _require_one(name: str, value: str, choices: tuple[str, ...]) -> None:
-    _require(value in choices, name, value, f"{', '.join(choices[:-1])} or {choices[-1]}")
+def _check(section: str, settings: Any) -> None:
+    """Hold the values of a section against what their fields allow."""
+    for option in options_of(type(settings)):
+        if "." in option.name:
+            continue  # A section's own check has seen to it.
+        value = getattr(settings, option.name)
+        if expected := option.expected(value):
+            raise _impossible(f"{section}.{option.name}".lstrip("."), value, expected)
 
 
-def _require(condition: bool, name: str, value: object, expected: str) -> None:
-    if not condition:
-        raise SettingsError(f"setting {name} is {value}; it must be {expected}")
+def _impossible(name: str, value: object, expected: str) -> SettingsError:
+    return SettingsError(f"setting {name} is {value}; it must be {expected}")

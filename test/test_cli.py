@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
@@ -15,8 +17,10 @@ import numpy as np
 import pytest
 
 import calib_all_ros
-from calib_all_ros.cli import main
-from calib_all_ros.commands import calibrate as command
+from calib_all_ros import solve_job
+from calib_all_ros.calibration import CalibrationRun
+from calib_all_ros.cli import COMMANDS, main, parse
+from calib_all_ros.commands.options import CommandOptions
 from calib_all_ros.geometry.se3 import difference
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.results.calibration import Calibration
@@ -49,9 +53,16 @@ def result(run: Run) -> Path:
     return run.out
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["calibrate", "--help"], ["doctor", "--help"], ["--version"]]
-)
+def commands() -> Iterator[tuple[str, type[CommandOptions]]]:
+    """All commands, as they are typed, and their options."""
+    for name, kind in COMMANDS.items():
+        if isinstance(kind, tuple):
+            yield from ((f"{name} {action}", options) for action, options in kind[1].items())
+        else:
+            yield name, kind
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["mark", "--help"]])
 def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     program = (
         "import sys; from calib_all_ros.cli import main\n"
@@ -62,6 +73,59 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     command_line = [sys.executable, "-c", program, *arguments]
     printed = subprocess.run(command_line, check=True, capture_output=True, text=True).stdout
     assert printed.splitlines()[-1] == "[]"
+
+
+@pytest.mark.parametrize(("command", "kind"), list(commands()))
+def test_help_has_examples_that_work_and_exit_codes(
+    command: str, kind: type[CommandOptions], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*command.split(), "--help"])
+    assert end.value.code == 0
+    words = " ".join(capsys.readouterr().out.split())
+    assert "exit codes: 0 " in words
+    assert kind.EXAMPLES
+    for example in kind.EXAMPLES:
+        assert example in words
+        assert example.startswith(f"calib_all {command}")
+        parsed, options = parse(shlex.split(example)[1:])
+        assert (parsed, type(options)) == (command.split()[0], kind)
+
+
+@pytest.mark.parametrize("arguments", [[], ["mark"]])
+def test_no_command_prints_the_help(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    printed = capsys.readouterr()
+    assert "usage: calib_all" in printed.err and not printed.out
+
+
+@pytest.mark.parametrize(
+    ("line", "near"),
+    [
+        ("calibrat bag --out o", "calibrate"),
+        ("marc list", "mark"),
+        ("mark ad", "add"),
+        ("--versoin", "--version"),
+        ("calibrate bag --out o --mash-path x", "--mesh-path"),
+        ("calibrate bag --uot o", "--out"),
+        ("calibrate bag --out o --tracker cotraker", "cotracker"),
+        ("mark find bag --similarty=0.5", "--similarity"),
+    ],
+)
+def test_a_mistyped_word_gets_a_suggestion(
+    line: str, near: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.split()) == 2
+    assert f"did you mean {near}?" in capsys.readouterr().err
+
+
+def test_nothing_is_suggested_for_what_is_like_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", "bag", "--out", "o", "--xyzzy"]) == 2
+    assert "did you mean" not in capsys.readouterr().err
+    # Shortened options and what follows "--" are no mistakes.
+    assert parse(["calibrate", "--out", "o", "--image-t", "/a", "--", "--bag"])[1].image_topic
 
 
 def test_module_is_the_command() -> None:
@@ -124,10 +188,10 @@ class _Solved:
     def __init__(self, result: Path, verdict: Verdict) -> None:
         self._result, self._verdict = result, verdict
 
-    def __call__(self, *args: object, **kwargs: object) -> tuple[Calibration, None]:
+    def __call__(self, *args: object, **kwargs: object) -> CalibrationRun:
         solved = Calibration.load(self._result)
         object.__setattr__(solved, "verdict", self._verdict)
-        return solved, None
+        return CalibrationRun(solved, None, None)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -147,7 +211,7 @@ def test_exit_code_of_each_verdict(
     verdict: Verdict,
     exit_code: int,
 ) -> None:
-    monkeypatch.setattr(command, "calibrate_with_evidence", _Solved(result, verdict))
+    monkeypatch.setattr(solve_job, "calibrate", _Solved(result, verdict))
     out = tmp_path / "out"
     assert main(["calibrate", str(simulated_folder), "--out", str(out)]) == exit_code
     printed = capsys.readouterr().out
@@ -169,7 +233,7 @@ def test_interruption_leaves_nothing(
     capsys: pytest.CaptureFixture[str],
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(command, "calibrate_with_evidence", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(solve_job, "calibrate", raising(KeyboardInterrupt()))
     out = tmp_path / "out"
     assert main(["calibrate", str(simulated_folder), "--out", str(out)]) == 130
     assert "interrupted" in capsys.readouterr().err
@@ -184,7 +248,7 @@ def test_internal_error_is_one_line_and_a_log(
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(command, "calibrate_with_evidence", raising(ZeroDivisionError("bad luck")))
+    monkeypatch.setattr(solve_job, "calibrate", raising(ZeroDivisionError("bad luck")))
     out = tmp_path / "out"
     assert main(["calibrate", str(simulated_folder), "--out", str(out)]) == 1
     (line,) = capsys.readouterr().err.splitlines()

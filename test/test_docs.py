@@ -15,9 +15,9 @@ import yaml
 
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
 from calib_all_ros.nodes.monitor_parameters import MonitorParameters
-from calib_all_ros.nodes.parameters import ParameterField, fields_of
 from calib_all_ros.nodes.publisher import PublisherParameters
 from calib_all_ros.nodes.recorder_parameters import RecorderParameters
+from calib_all_ros.options import Option, options_of
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 DOCS = REPOSITORY / "docs"
@@ -32,7 +32,7 @@ HEADER = "| Parameter | Type | Default | Meaning |\n|---|---|---|---|\n"
 TABLE = re.compile(re.escape(HEADER) + r"(?:\|.*\n)*")
 
 
-def row(field: ParameterField) -> str:
+def row(field: Option) -> str:
     kinds = {str: "string", int: "integer", float: "number", bool: "boolean"}
     kind = kinds.get(field.kind) or ("strings" if "str" in str(field.kind) else "numbers")
     default = field.default
@@ -45,7 +45,7 @@ def row(field: ParameterField) -> str:
 
 
 def table(kind: type[Any]) -> str:
-    return HEADER + "".join(row(field) for field in fields_of(kind))
+    return HEADER + "".join(row(field) for field in options_of(kind))
 
 
 @pytest.mark.parametrize("node", PARAMETERS)
@@ -60,7 +60,7 @@ def test_parameter_files_hold_the_defaults_and_nothing_else(node: str) -> None:
     document = yaml.safe_load((REPOSITORY / "config" / f"{node}.yaml").read_text(encoding="utf-8"))
     (section,) = document.values()
     found = dict(flattened(section["ros__parameters"]))
-    for field in fields_of(PARAMETERS[node]):
+    for field in options_of(PARAMETERS[node]):
         default = field.default
         if isinstance(default, tuple):
             # ROS cannot tell the type of an empty list: one with an empty string stands for it.

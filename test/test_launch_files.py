@@ -17,9 +17,10 @@ import yaml
 
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
 from calib_all_ros.nodes.monitor_parameters import MonitorParameters
-from calib_all_ros.nodes.parameters import ParameterField, fields_of
 from calib_all_ros.nodes.publisher import PublisherParameters
 from calib_all_ros.nodes.recorder_parameters import RecorderParameters
+from calib_all_ros.options import Option
+from calib_all_ros.options import options_of as fields_of
 
 PARAMETERS: dict[str, type] = {
     "recorder": RecorderParameters,
@@ -76,7 +77,7 @@ def options_of(launch_file: dict[str, Any]) -> list[Any]:
     return [o for part in ("INPUT", "RECORDING", "CALIBRATION", "RVIZ") for o in launch_file[part]]
 
 
-def own_fields(node: str) -> dict[str, ParameterField]:
+def own_fields(node: str) -> dict[str, Option]:
     """Return the parameters of a node by name, without those of nested settings."""
     return {field.name: field for field in fields_of(PARAMETERS[node]) if "." not in field.name}
 

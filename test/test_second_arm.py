@@ -12,9 +12,8 @@ import trimesh
 from rosbags.rosbag2 import Reader, StoragePlugin, Writer
 
 from calib_all_ros.calibration import calibrate
-from calib_all_ros.commands.arguments import Parser, UsageError, with_lists_attached
-from calib_all_ros.commands.calibrate_arguments import add_calibrate
-from calib_all_ros.commands.cameras_arguments import add_cameras
+from calib_all_ros.cli import parse
+from calib_all_ros.commands.options import CommandError
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.input_files import InputFiles
@@ -136,19 +135,16 @@ def test_one_arm_may_stand_still(dual: Robot, monkeypatch: pytest.MonkeyPatch) -
     assert metres < 0.004
 
 
-@pytest.mark.parametrize("add", [add_calibrate, add_cameras])
-def test_arguments_of_the_commands(add: Any) -> None:
-    parser = Parser()
-    add(parser.add_subparsers(dest="command"))
-    given = "x bag --out o --second-urdf r.urdf --second-base -0.1,0.75,0,0,0,1.2 --prefix l_"
-    words = given.replace("x", add.__name__.removeprefix("add_"), 1).split()
-    more = ["--joint-topic", "/l", "--second-joint-topic", "/r"]
-    parsed = parser.parse_args(with_lists_attached([*words, *more]))
-    assert parsed.second_base == (-0.1, 0.75, 0.0, 0.0, 0.0, 1.2)
-    assert (parsed.prefix, parsed.second_prefix) == ("l_", "second_")
-    assert (parsed.joint_topics, parsed.second_joint_topics) == (["/l"], ["/r"])
-    with pytest.raises(UsageError, match="7 numbers"):
-        parser.parse_args([*words[:-3], "1,2,3", *words[-2:]])
+@pytest.mark.parametrize("command", ["calibrate", "cameras"])
+def test_arguments_of_the_commands(command: str) -> None:
+    given = "bag --out o --second-urdf r.urdf --second-base -0.1,0.75,0,0,0,1.2 --prefix l_"
+    words = [command, *given.split()]
+    options = parse([*words, "--joint-topic", "/l", "--second-joint-topic", "/r"])[1]
+    assert options.second_base == (-0.1, 0.75, 0.0, 0.0, 0.0, 1.2)
+    assert (options.prefix, options.second_prefix) == ("l_", "second_")
+    assert (options.joint_topics, options.second_joint_topics) == (("/l",), ("/r",))
+    with pytest.raises(CommandError, match="7 numbers"):
+        parse([*words[:-3], "1,2,3", *words[-2:]])
 
 
 def test_angles_and_quaternions_are_the_same_poses() -> None:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,21 @@ from calib_all_ros import __version__
 from calib_all_ros.annotation.bag import write_annotated_bag
 from calib_all_ros.annotation.errors import AnnotationError
 from calib_all_ros.annotation.folder import PARTS, write_folder
-from calib_all_ros.annotation.frames import AnnotatedRecording
-from calib_all_ros.commands.annotate_dataset import annotate_dataset, is_whole_dataset
-from calib_all_ros.commands.annotate_options import AnnotateOptions
-from calib_all_ros.commands.calibrated_inputs import (
-    CalibratedInputs,
-    annotated_inputs,
-    load_calibrated,
-)
+from calib_all_ros.annotation.frames import AnnotatedRecording, annotated_recording
+from calib_all_ros.annotation.lerobot_features import annotation_features, annotation_source
+from calib_all_ros.commands.calibrated import CalibratedInputs, load_calibrated
 from calib_all_ros.commands.progress import StageBars
+from calib_all_ros.commands.report import answer
+from calib_all_ros.commands.result_options import AnnotateOptions
+from calib_all_ros.dataset.discovery import find_episodes
+from calib_all_ros.dataset.episodes import EpisodeRef
+from calib_all_ros.dataset.plan import EPISODES
+from calib_all_ros.errors import EXIT_OK, CalibAllError
+from calib_all_ros.lerobot.address import find_address
+from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
+from calib_all_ros.lerobot.writing import write_features
 from calib_all_ros.pictures.output_folder import whole_or_nothing
-from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
+from calib_all_ros.results.calibration import FILE_NAME
 from calib_all_ros.results.run_log import RunLog
 
 logger = logging.getLogger(__name__)
@@ -34,12 +38,8 @@ _PICTURES = frozenset(("depth_png", "depth_npy", "masks", "gripper"))
 _GROUPS = {"depth": ("depth_png", "depth_npy")}
 
 
-def run_annotate(options: AnnotateOptions, log: RunLog) -> None:
+def run(options: AnnotateOptions, log: RunLog) -> int:
     """Annotate a recording, or a whole LeRobot dataset, and print what was written.
-
-    Args:
-        options: What to do.
-        log: Goes with the folder.
 
     Raises:
         CalibAllError: The input cannot be used, or the output cannot be written.
@@ -48,22 +48,19 @@ def run_annotate(options: AnnotateOptions, log: RunLog) -> None:
         raise AnnotationError("nothing to write: give --out DIR, --bag OUT or --lerobot OUT")
     parts = _parts(options)
     if is_whole_dataset(options):
-        _run_on_dataset(options, parts)
-        return
+        return _run_on_dataset(options, parts)
     if options.out is not None:
         _require_empty(options.out)
-    quiet = options.quiet or options.json
     with ExitStack() as stack:
         folder = None
         if options.out is not None:
             # The folder comes first: that it cannot be written must not turn up after the work.
             folder = stack.enter_context(whole_or_nothing(options.out))
-        bars = stack.enter_context(StageBars(quiet=quiet))
-        stack.enter_context(announce_compilation(lambda: bars.say(COMPILING)))
+        bars = stack.enter_context(StageBars(quiet=options.silent))
         bars("read", 0.0)
         inputs = load_calibrated(options)
         bars("read", 1.0)
-        annotated = annotated_inputs(options, inputs)
+        annotated = _annotated(options, inputs)
         if folder is not None:
             write_folder(folder, annotated, parts, _provenance(inputs), bars)
         if options.bag is not None:
@@ -80,29 +77,27 @@ def run_annotate(options: AnnotateOptions, log: RunLog) -> None:
         if folder is not None:
             log.copy_to(folder)
     summary = _summary(options, annotated, inputs)
-    if options.json:
-        print(json.dumps(summary))
-    elif not options.quiet:
-        print(_as_text(summary))
+    answer(options, summary, _as_text(summary))
+    return EXIT_OK
 
 
-def _run_on_dataset(options: AnnotateOptions, parts: Sequence[str]) -> None:
-    with ExitStack() as stack:
-        bars = stack.enter_context(StageBars(quiet=options.quiet or options.json))
-        stack.enter_context(announce_compilation(lambda: bars.say(COMPILING)))
+def _run_on_dataset(options: AnnotateOptions, parts: Sequence[str]) -> int:
+    with StageBars(quiet=options.silent) as bars:
         pictures = not _PICTURES.isdisjoint(parts)
         dataset = annotate_dataset(options, bars, pictures=pictures)
-    if options.json:
-        summary = {"recording": str(options.recording), **asdict(dataset)}
-        print(json.dumps({**summary, "written": [str(options.lerobot)]}))
-    elif not options.quiet:
-        total = len(dataset.annotated) + len(dataset.left_out)
-        lines = [
-            f"episodes annotated {len(dataset.annotated)} of {total}",
-            f"written            {options.lerobot}",
-        ]
-        lines += [f"- {name} is not annotated: {why}" for name, why in dataset.left_out.items()]
-        print("\n".join(lines))
+    total = len(dataset.annotated) + len(dataset.left_out)
+    lines = [
+        f"episodes annotated {len(dataset.annotated)} of {total}",
+        f"written            {options.lerobot}",
+    ]
+    lines += [f"- {name} is not annotated: {why}" for name, why in dataset.left_out.items()]
+    document = {
+        "recording": str(options.recording),
+        **asdict(dataset),
+        "written": [options.lerobot],
+    }
+    answer(options, document, "\n".join(lines))
+    return EXIT_OK
 
 
 def _parts(options: AnnotateOptions) -> tuple[str, ...]:
@@ -160,3 +155,142 @@ def _as_text(summary: dict[str, Any]) -> str:
         f"written            {', '.join(summary['written'])}",
     ]
     return "\n".join([*lines, *(f"- {note}" for note in summary["notes"])])
+
+
+def _annotated(options: AnnotateOptions, inputs: CalibratedInputs) -> AnnotatedRecording:
+    """Return what is annotated, with the notes of both.
+
+    Raises:
+        CalibAllError: They do not go together, or a link that is named is unknown.
+    """
+    annotated = annotated_recording(
+        inputs.recording,
+        inputs.robot,
+        inputs.calibration,
+        eef_link=options.eef_link,
+        gripper_links=options.gripper_links,
+    )
+    annotated = replace(annotated, notes=(*inputs.notes, *annotated.notes))
+    return annotated.every(options.every)
+
+
+@dataclass(frozen=True)
+class AnnotatedDataset:
+    """What became of the episodes of a dataset.
+
+    Attributes:
+        annotated: Names of the episodes and cameras that were annotated.
+        left_out: Why the others were not, by their names.
+    """
+
+    annotated: tuple[str, ...]
+    left_out: Mapping[str, str]
+
+
+def is_whole_dataset(options: AnnotateOptions) -> bool:
+    """Return whether a LeRobot dataset is meant, not one episode, with a result of each."""
+    if options.recording is None or not (Path(options.calibration) / EPISODES).is_dir():
+        return False
+    address = find_address(options.recording)
+    return address is not None and address.episode is None
+
+
+def annotate_dataset(
+    options: AnnotateOptions, bars: StageBars, *, pictures: bool = True
+) -> AnnotatedDataset:
+    """Write a copy of a LeRobot dataset with every episode and camera annotated that can be.
+
+    One episode is held at a time. What is left out keeps the annotations that it has, or gets
+    placeholders.
+
+    Args:
+        options: What to do; the calibration is a folder that `calib_all dataset` wrote.
+        bars: Shows the progress.
+        pictures: Whether depth and masks are written, too.
+
+    Raises:
+        AnnotationError: Another output than a dataset is asked for, or no episode can be annotated.
+        CalibAllError: The dataset cannot be read or written.
+    """
+    if options.lerobot is None or options.out is not None or options.bag is not None:
+        raise AnnotationError(
+            f"{options.recording} is a whole dataset, which only --lerobot OUT takes: name one "
+            "episode for a folder or a bag (DATASET#episode=N,camera=KEY)"
+        )
+    assert options.recording is not None
+    refs = find_episodes(options.recording)
+    dataset = LerobotDataset.open(refs[0].path)
+    left_out: dict[str, str] = {}
+    done = itertools.count(1)
+
+    def report() -> None:
+        bars("dataset", next(done) / len(refs))
+
+    sources = []
+    for camera in dict.fromkeys(ref.camera for ref in refs):
+        assert camera is not None
+        own = [ref for ref in refs if ref.camera == camera]
+        loader = _Loader(options, own, left_out, report)
+        first = loader.first()
+        if first is None:
+            continue
+        features = annotation_features(
+            camera,
+            first.camera.width,
+            first.camera.height,
+            pictures=pictures,
+            links=first.link_names,
+        )
+        sources.append(annotation_source(dataset, camera, features, loader.annotated))
+    if not sources:
+        name, why = next(iter(left_out.items()))
+        raise AnnotationError(f"no episode can be annotated; the first one is {name}: {why}")
+    write_features(dataset, options.lerobot, sources)
+    for name, why in left_out.items():
+        logger.warning("%s is not annotated: %s", name, why)
+    names = tuple(ref.name for ref in refs if ref.name not in left_out)
+    return AnnotatedDataset(names, left_out)
+
+
+class _Loader:
+    """Brings the episodes of one camera and their results together, one at a time."""
+
+    def __init__(
+        self,
+        options: AnnotateOptions,
+        refs: Sequence[EpisodeRef],
+        left_out: dict[str, str],
+        report: Callable[[], None],
+    ) -> None:
+        """Take the episodes; those that cannot be annotated are added to ``left_out``."""
+        self._options, self._left_out, self._report = options, left_out, report
+        self._refs = {ref.episode: ref for ref in refs}
+
+    def first(self) -> AnnotatedRecording | None:
+        """Return the first episode that can be annotated, None where none can."""
+        return next((found for ref in self._refs.values() if (found := self._loaded(ref))), None)
+
+    def annotated(self, episode: Episode) -> AnnotatedRecording | None:
+        """Return an episode with its calibration, None where it has none that can be used."""
+        self._report()
+        ref = self._refs[episode.index]
+        found = self._loaded(ref)
+        for note in () if found is None else found.notes:
+            logger.info("%s: %s", ref.name, note)
+        return found
+
+    def _loaded(self, ref: EpisodeRef) -> AnnotatedRecording | None:
+        if ref.name in self._left_out:
+            return None
+        options = self._options
+        result = Path(options.calibration) / EPISODES / ref.name / FILE_NAME
+        try:
+            if not result.is_file():
+                raise AnnotationError(f"there is no {result}")
+            inputs = load_calibrated(
+                replace(options, recording=Path(ref.source), calibration=str(result))
+            )
+            return _annotated(options, inputs)
+        except CalibAllError as error:
+            self._left_out[ref.name] = str(error)
+            return None

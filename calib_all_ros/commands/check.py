@@ -3,82 +3,61 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros import __version__
 from calib_all_ros.checking.check import (
-    CheckStatus,
+    ExtrinsicsCheck,
     Tolerance,
     check_evidence,
     check_extrinsics,
     checked_calibration,
 )
-from calib_all_ros.commands.calibrate import settings_of
-from calib_all_ros.commands.check_report import FinishedCheck, check_document, check_table
-from calib_all_ros.commands.options import CheckOptions, ExtrinsicsOptions, RecordingOptions
+from calib_all_ros.commands.calibrated import load_for, placed
+from calib_all_ros.commands.options import CommandError, settings_of
 from calib_all_ros.commands.progress import StageBars
-from calib_all_ros.errors import CalibAllError
-from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.geometry.frame_tree import frame_name
+from calib_all_ros.commands.report import Rows, answer, finite, listed, table, verdict_rows
+from calib_all_ros.commands.result_options import CheckOptions
+from calib_all_ros.errors import exit_code_of
+from calib_all_ros.geometry import se3
 from calib_all_ros.pictures.check_pictures import write_check_pictures
 from calib_all_ros.pictures.output_folder import RESULT_PICTURES, whole_or_nothing
-from calib_all_ros.recording.recording import Recording
-from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.report.page import write_report
 from calib_all_ros.results import yaml_text
 from calib_all_ros.results.atomic_file import write_atomically
-from calib_all_ros.results.extrinsics_file import (
-    GivenExtrinsics,
-    in_frames,
-    load_result,
-    read_extrinsics,
-)
+from calib_all_ros.results.extrinsics_file import GivenExtrinsics, load_result, read_extrinsics
 from calib_all_ros.results.pose_text import parse_pose
 from calib_all_ros.results.run_log import RunLog
-from calib_all_ros.robot.description import Robot, load_robot
-from calib_all_ros.second_arm import joined_description
-from calib_all_ros.solve_job import load_inputs
+from calib_all_ros.solving.pose_errors import Compatibility, PoseDifference
 
 logger = logging.getLogger(__name__)
 
 FILE_NAME = "check.yaml"
-# Intrinsics further apart than this put the robot elsewhere.
-_SAME_FOCAL, _SAME_CENTRE_PX, _SAME_DISTORTION = 0.002, 1.0, 1e-3
+LABEL_WIDTH = 16
 
 
-class CheckError(CalibAllError):
-    """Arguments of `calib_all check` or `calib_all compare` that do not go together."""
-
-
-def run_check(options: CheckOptions, log: RunLog) -> CheckStatus:
-    """Check extrinsics, write what was asked for and print the report.
-
-    Args:
-        options: What to do.
-        log: Goes with the files.
-
-    Returns:
-        The verdict.
+def run(options: CheckOptions, log: RunLog) -> int:
+    """Check extrinsics, write what was asked for and print the report; return the exit code.
 
     Raises:
         CalibAllError: The input cannot be used, or the files cannot be written.
     """
     given = _given(options)
     settings = settings_of(options)
-    quiet = options.quiet or options.json
     with ExitStack() as stack:
         folder = None
         if options.out is not None:
             # The folder comes first: that it cannot be written must not turn up after the work.
             folder = stack.enter_context(whole_or_nothing(options.out, RESULT_PICTURES))
-        bars = stack.enter_context(StageBars(quiet=quiet))
-        stack.enter_context(announce_compilation(lambda: bars.say(COMPILING)))
+        bars = stack.enter_context(StageBars(quiet=options.silent))
         bars("read", 0.0)
         recording, robot = load_for(options, given)
         recording, T_camera_base, notes = placed(given, options, recording, robot)
@@ -100,129 +79,15 @@ def run_check(options: CheckOptions, log: RunLog) -> CheckStatus:
             bars("pictures", 0.0)
             names = _write(folder, finished, log)
             finished = replace(finished, files=tuple(options.out / name for name in names))
-    if options.json:
-        files = [str(path) for path in finished.files]
-        print(json.dumps({**check_document(finished), "files": files}, allow_nan=False))
-    elif not options.quiet:
-        print(check_table(finished))
-    return check.status
-
-
-def load_for(options: RecordingOptions, given: GivenExtrinsics) -> tuple[Recording, Robot]:
-    """Read the recording, and the robot with the base frame that the extrinsics speak of.
-
-    Raises:
-        CalibAllError: One of them cannot be read.
-    """
-    recording, robot = load_inputs(options.input_files())
-    base, kinematics = given.base_frame, robot.kinematics
-    if options.base_frame is None and base in kinematics.link_names:
-        description = joined_description(options, recording.urdf)
-        assert description is not None
-        if base != kinematics.base_frame:
-            robot = load_robot(description, base_frame=base, mesh_paths=options.mesh_paths)
-    return recording, robot
-
-
-def placed(
-    given: GivenExtrinsics, options: ExtrinsicsOptions, recording: Recording, robot: Robot
-) -> tuple[Recording, NDArray[np.float64], tuple[str, ...]]:
-    """Bring extrinsics and recording together.
-
-    Returns:
-        The recording, its focal length scaled where the result asks for that; (4, 4)
-        ``T_camera_base`` between the robot's base and the optical frame; what was assumed and what
-        differs, one sentence each.
-
-    Raises:
-        CalibAllError: The frames do not go together.
-    """
-    given = _named_by_user(given, options, recording, robot)
-    T_camera_base, notes = in_frames(
-        given, robot.kinematics.base_frame, recording.camera.frame_id, recording.static_transforms
-    )
-    calibration = given.calibration
-    if calibration is None:
-        return recording, T_camera_base, notes
-    more = list(notes)
-    if calibration.verdict.status == "rejected":
-        more.append(f"{given.source} was rejected when it was made")
-    hashes = calibration.robot.description_hash, robot.description_hash
-    if all(hashes) and hashes[0] != hashes[1]:
-        more.append(f"{given.source} was made with another robot description or other meshes")
-    difference = intrinsics_difference(calibration.camera, recording.camera)
-    if difference:
-        more.append(
-            f"{given.source} was made with other intrinsics than the recording's: {difference}"
-        )
-    if recording.fingerprint and calibration.provenance.fingerprint == recording.fingerprint:
-        more.append(
-            f"{given.source} was made from this very recording: what is wrong with that is wrong "
-            "with the check, too"
-        )
-    scale = calibration.focal_scale
-    if scale is not None and scale != 1.0:
-        recording = replace(recording, camera=_scaled(recording.camera, scale))
-        more.append(f"the focal length was multiplied by {scale:.4f}, as {given.source} asks for")
-    return recording, T_camera_base, tuple(more)
-
-
-def intrinsics_difference(first: Camera, second: Camera) -> str:
-    """Return what differs between two cameras that are said to be one, "" for nothing."""
-    if (first.width, first.height) != (second.width, second.height):
-        return f"{first.width}x{first.height} and {second.width}x{second.height} pixels"
-    K, other = first.K, second.K
-    parts = []
-    for name, place in (("fx", (0, 0)), ("fy", (1, 1))):
-        if abs(K[place] / other[place] - 1.0) > _SAME_FOCAL:
-            parts.append(f"{name} {K[place]:.1f} and {other[place]:.1f}")
-    for name, place in (("cx", (0, 2)), ("cy", (1, 2))):
-        if abs(K[place] - other[place]) > _SAME_CENTRE_PX:
-            parts.append(f"{name} {K[place]:.1f} and {other[place]:.1f}")
-    size = max(len(first.distortion), len(second.distortion))
-    lens, other_lens = np.zeros(size), np.zeros(size)
-    lens[: len(first.distortion)] = first.distortion
-    other_lens[: len(second.distortion)] = second.distortion
-    curved = bool(lens.any() or other_lens.any())
-    if curved and first.model != second.model:
-        parts.append(f"lens models {first.model} and {second.model}")
-    elif not np.allclose(lens, other_lens, atol=_SAME_DISTORTION):
-        parts.append("lens distortion")
-    return ", ".join(parts)
-
-
-def _named_by_user(
-    given: GivenExtrinsics, options: ExtrinsicsOptions, recording: Recording, robot: Robot
-) -> GivenExtrinsics:
-    """Return the extrinsics with frames called as the user calls them.
-
-    An option gives a name to what has none, or another name to the same frame; it does not turn
-    one frame into another.
-    """
-    links, optical = robot.kinematics.link_names, recording.camera.frame_id
-    edges = recording.static_transforms
-    published = {frame_name(name) for edge in edges for name in (edge.parent, edge.child)}
-    others = (
-        ("base", given.base_frame, options.base_frame, set(links)),
-        ("camera", given.camera_frame, options.camera_frame, published | {frame_name(optical)}),
-    )
-    for option, stated, wanted, known in others:
-        if wanted is not None and stated is not None and stated != wanted and stated in known:
-            raise CheckError(
-                f"{given.source} speaks of '{stated}', which is another frame than '{wanted}': "
-                f"leave --{option}-frame out"
-            )
-    return replace(
-        given,
-        base_frame=options.base_frame or given.base_frame,
-        camera_frame=options.camera_frame or given.camera_frame,
-    )
+    document = {**check_document(finished), "files": finished.files}
+    answer(options, document, check_table(finished))
+    return exit_code_of(check.status)
 
 
 def _given(options: CheckOptions) -> GivenExtrinsics:
     if options.calibration is not None:
         if options.transform is not None:
-            raise CheckError(
+            raise CommandError(
                 "--transform goes with --extrinsics or --pose: a result says itself which way it "
                 "goes"
             )
@@ -231,12 +96,6 @@ def _given(options: CheckOptions) -> GivenExtrinsics:
         return read_extrinsics(options.extrinsics, options.transform)
     assert options.pose is not None
     return parse_pose(options.pose, options.transform)
-
-
-def _scaled(camera: Camera, scale: float) -> Camera:
-    K = camera.K.copy()
-    K[[0, 1], [0, 1]] *= scale
-    return replace(camera, K=K)
 
 
 def _write(folder: Path, finished: FinishedCheck, log: RunLog) -> list[Path]:
@@ -249,3 +108,198 @@ def _write(folder: Path, finished: FinishedCheck, log: RunLog) -> list[Path]:
     write_atomically(folder / FILE_NAME, text.encode())
     log.copy_to(folder)
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedCheck:
+    """What `calib_all check` has to tell.
+
+    Attributes:
+        check: What was found.
+        source: Where the extrinsics came from.
+        notes: What was assumed, and what is worth knowing, one sentence each.
+        files: What was written.
+    """
+
+    check: ExtrinsicsCheck
+    source: str
+    notes: tuple[str, ...] = ()
+    files: tuple[Path, ...] = ()
+
+
+def check_document(finished: FinishedCheck) -> dict[str, Any]:
+    """Return everything in the order people read it, for YAML and JSON."""
+    check = finished.check
+    reference = check.reference
+    recording, solution = reference.recording, reference.solution
+    uncertainty, used = solution.diagnosis.uncertainty, solution.result.used
+    return finite(
+        {
+            "verdict": check.status,
+            "reasons": check.reasons,
+            "extrinsics": finished.source,
+            "base_frame": reference.robot.kinematics.base_frame,
+            "camera_frame": recording.camera.frame_id,
+            "contour_error_px": check.contour_px,
+            "contour_error_of_best_px": check.best_contour_px,
+            "outline_share": float(np.median(check.given.outline_share[used])),
+            "outline_share_of_best": float(np.median(check.best.outline_share[used])),
+            "estimated_error": {
+                "meaning": "the given pose of the camera as seen from the one the images ask for",
+                **difference_document(check.difference, check.compatibility),
+                "robot_surface_mm": check.add_mm,
+                "known_to_position_mm": uncertainty and uncertainty.expected_position_mm,
+                "known_to_rotation_deg": uncertainty and uncertainty.expected_rotation_deg,
+            },
+            "given": _pose_document(check.T_camera_base),
+            "best": {
+                **_pose_document(reference.T_camera_base),
+                "verdict": reference.solution.verdict,
+                "searched": reference.searched,
+                "covariance": uncertainty and uncertainty.covariance,
+                "quality": {
+                    **reference.solution.result.quality,
+                    **reference.solution.diagnosis.quality,
+                },
+            },
+            "lag_ms": {"given": 1e3 * check.given.lag_s, "best": 1e3 * check.best.lag_s},
+            "mask_bias_px": {"given": check.given.mask_bias_px, "best": check.best.mask_bias_px},
+            "notes": finished.notes,
+            "provenance": {
+                "recording": recording.source,
+                "fingerprint": recording.fingerprint,
+                "robot": reference.robot.name,
+                "description_hash": reference.robot.description_hash,
+                "package_version": __version__,
+                "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                "settings": reference.settings.to_mapping(),
+            },
+            "frames": _frames(check),
+        }
+    )
+
+
+def check_table(finished: FinishedCheck) -> str:
+    """Return a table of some fifteen lines: verdict, error, agreement, files."""
+    check = finished.check
+    reference = check.reference
+    used = reference.solution.result.used
+    worst = np.nanmax(np.where(used, check.given.contour_px, np.nan), initial=float("nan"))
+    rows = verdict_rows(check.status, check.reasons)
+    rows += [
+        ("Extrinsics", finished.source),
+        (
+            "Contour error",
+            f"{check.contour_px:.2f} px as given, {check.best_contour_px:.2f} px at best "
+            "(medians over the images)",
+        ),
+        ("  worst image", f"{worst:.2f} px as given"),
+    ]
+    rows += [("Estimated error", f"{difference_text(check.difference)}")]
+    rows += difference_rows(check.difference)
+    rows.append(("  on the robot", f"{check.add_mm:.1f} mm (mean over its surface)"))
+    uncertainty = reference.solution.diagnosis.uncertainty
+    if uncertainty is not None:
+        rows.append(
+            (
+                "  known to",
+                f"{uncertainty.expected_position_mm:.1f} mm, "
+                f"{uncertainty.expected_rotation_deg:.2f} deg (90 %)",
+            )
+        )
+    rows += compatibility_rows(check.compatibility)
+    how = "searched, as calibrate does" if reference.searched else "refined from the given one"
+    rows.append(("Best pose", f"{how}; {reference.solution.verdict.status}"))
+    rows.append(
+        (
+            "Lag",
+            f"{_signed(1e3 * check.best.lag_s)} ms at the best pose; the given one would ask for "
+            f"{_signed(1e3 * check.given.lag_s)} ms",
+        )
+    )
+    rows.append(("Frames", f"{np.count_nonzero(used)} of {len(used)} chosen ones used"))
+    rows += listed("Notes", finished.notes, "- ")
+    rows += listed("Files", finished.files)
+    return table(rows, LABEL_WIDTH)
+
+
+def difference_document(
+    difference: PoseDifference, weighed: Compatibility | None
+) -> dict[str, Any]:
+    """Return a difference of two poses for YAML and JSON."""
+    return {
+        "position_mm": difference.position_mm,
+        "rotation_deg": difference.rotation_deg,
+        "position_along_base_axes_mm": 1e3 * difference.position_base_m,
+        "position_right_down_forward_mm": 1e3 * difference.position_camera_m,
+        "rotation_about_base_axes_deg": np.degrees(difference.rotation_base_rad),
+        "rotation_about_right_down_forward_deg": np.degrees(difference.rotation_camera_rad),
+        "compatibility": None if weighed is None else asdict(weighed),
+    }
+
+
+def difference_text(difference: PoseDifference) -> str:
+    """Return both sizes of a difference."""
+    return f"{difference.position_mm:.1f} mm, {difference.rotation_deg:.2f} deg"
+
+
+def difference_rows(difference: PoseDifference) -> Rows:
+    """Return where a difference points to."""
+    base, camera = 1e3 * difference.position_base_m, 1e3 * difference.position_camera_m
+    angle = difference.rotation_deg
+    axis = difference.rotation_camera_rad / max(float(np.radians(angle)), 1e-12)
+    rows = [
+        ("  base axes", "x {}, y {}, z {} mm".format(*map(_signed, base))),
+        ("  camera axes", "right {}, down {}, forward {} mm".format(*map(_signed, camera))),
+    ]
+    if angle >= 0.005:
+        about = f"right {axis[0]:+.2f}, down {axis[1]:+.2f}, forward {axis[2]:+.2f}"
+        rows.append(("  turned", f"by {angle:.2f} deg about {about}"))
+    return rows
+
+
+def _signed(value: float) -> str:
+    # Adding zero turns -0.0 into 0.0.
+    return f"{round(float(value), 1) + 0.0:+.1f}"
+
+
+def compatibility_rows(weighed: Compatibility | None) -> Rows:
+    """Return how a difference compares with its uncertainty."""
+    if weighed is None:
+        return []
+    return [
+        (
+            "  Mahalanobis",
+            f"{weighed.mahalanobis:.1f} standard deviations, p = {weighed.p_value:.2g}",
+        )
+    ]
+
+
+def _pose_document(T_camera_base: NDArray[np.float64]) -> dict[str, Any]:
+    T_base_camera = se3.invert(T_camera_base)
+    return {
+        "T_base_camera": {
+            "translation_m": T_base_camera[:3, 3],
+            "quaternion_xyzw": se3.quaternion_xyzw(T_base_camera),
+            "matrix": T_base_camera,
+        },
+        "T_camera_base": {"matrix": T_camera_base},
+    }
+
+
+def _frames(check: ExtrinsicsCheck) -> list[dict[str, Any]]:
+    observations, used = check.reference.solution.observations, check.reference.solution.result.used
+    stamps = observations.motion.stamps_ns
+    return [
+        {
+            "index": int(observations.frames[position]),
+            "stamp_ns": int(stamps[position]),
+            "contour_px": float(check.given.contour_px[row]),
+            "best_contour_px": float(check.best.contour_px[row]),
+            "outline_share": float(check.given.outline_share[row]),
+            "iou": float(check.given.iou[row]),
+            "best_iou": float(check.best.iou[row]),
+            "used": bool(used[row]),
+        }
+        for row, position in enumerate(observations.solve)
+    ]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,29 +10,23 @@ from typing import Any
 import numpy as np
 
 from calib_all_ros.checking.check import SIGNIFICANT, ExtrinsicsCheck, find_reference, judge
-from calib_all_ros.commands.calibrate import settings_of
+from calib_all_ros.commands.calibrated import intrinsics_difference, load_for, placed
 from calib_all_ros.commands.check import (
-    CheckError,
-    intrinsics_difference,
-    load_for,
-    placed,
-)
-from calib_all_ros.commands.check_report import (
+    LABEL_WIDTH,
     FinishedCheck,
-    Rows,
     check_document,
     compatibility_rows,
     difference_document,
     difference_rows,
     difference_text,
-    listed,
-    table,
 )
-from calib_all_ros.commands.json_text import finite
-from calib_all_ros.commands.options import CompareOptions
+from calib_all_ros.commands.options import CommandError, settings_of
 from calib_all_ros.commands.progress import StageBars
-from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
+from calib_all_ros.commands.report import Rows, answer, finite, listed, table
+from calib_all_ros.commands.result_options import CompareOptions
+from calib_all_ros.errors import EXIT_OK, EXIT_REJECTED
 from calib_all_ros.results.extrinsics_file import GivenExtrinsics, load_result, read_extrinsics
+from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.solving.pose_errors import (
     Compatibility,
     PoseDifference,
@@ -96,30 +89,20 @@ class Comparison:
         return float(np.mean(nearer))
 
 
-def run_compare(options: CompareOptions) -> bool:
-    """Compare two results and print the report.
-
-    Args:
-        options: What to do.
-
-    Returns:
-        Whether the two are compatible, or nothing says that they are not.
+def run(options: CompareOptions, log: RunLog) -> int:
+    """Compare two results and print the report; return the exit code.
 
     Raises:
         CalibAllError: The input cannot be used.
     """
     first, second = (_read(spec, options) for spec in (options.first, options.second))
-    quiet = options.quiet or options.json
     if options.recording is None:
         comparison = compare(first, second)
     else:
-        with StageBars(quiet=quiet) as bars, announce_compilation(lambda: bars.say(COMPILING)):
+        with StageBars(quiet=options.silent) as bars:
             comparison = _compare_on(first, second, options, bars)
-    if options.json:
-        print(json.dumps(comparison_document(comparison), allow_nan=False))
-    elif not options.quiet:
-        print(comparison_table(comparison))
-    return not comparison.contradictory
+    answer(options, comparison_document(comparison), comparison_table(comparison))
+    return EXIT_REJECTED if comparison.contradictory else EXIT_OK
 
 
 def compare(first: GivenExtrinsics, second: GivenExtrinsics) -> Comparison:
@@ -138,7 +121,7 @@ def _compare_on(
     notes = list(_notes(first, second))
     scales = [given.calibration and given.calibration.focal_scale for given in (first, second)]
     if (scales[0] or 1.0) != (scales[1] or 1.0):
-        raise CheckError(
+        raise CommandError(
             f"{first.source} and {second.source} were made with different focal scales, so that no "
             "one camera serves both: use calib_all check for one after the other"
         )
@@ -205,11 +188,11 @@ def comparison_table(comparison: Comparison) -> str:
                 f"{difference_text(check.difference)}",
             )
         )
-        rows += [("", f"- {reason}") for reason in check.reasons]
+        rows += listed("", check.reasons, "- ")
     if comparison.checks:
         rows.append(("Better", _better(comparison)))
-    rows += listed("Notes", [f"- {note}" for note in comparison.notes])
-    return table(rows)
+    rows += listed("Notes", comparison.notes, "- ")
+    return table(rows, LABEL_WIDTH)
 
 
 def _read(spec: str, options: CompareOptions) -> GivenExtrinsics:

@@ -3,17 +3,20 @@
 
 from __future__ import annotations
 
-import json
 import logging
+import os
+import signal
 import sys
+import threading
 from collections import Counter
-from contextlib import ExitStack, redirect_stdout
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from calib_all_ros.commands.dataset_interruption import terminated_as_interrupted
-from calib_all_ros.commands.dataset_options import DatasetOptions
-from calib_all_ros.commands.dataset_progress import JobBars
+from calib_all_ros.commands.options import DatasetOptions, settings_of, stated_inputs
+from calib_all_ros.commands.progress import JobBars
+from calib_all_ros.commands.report import answer, listed, table
 from calib_all_ros.dataset.discovery import find_episodes
 from calib_all_ros.dataset.engine import Engine, SingleProcess
 from calib_all_ros.dataset.episodes import DatasetSelection
@@ -26,16 +29,14 @@ from calib_all_ros.dataset.record import changes_since, refusal, remove_results,
 from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.dataset.table import write_tables
 from calib_all_ros.dataset.writing_back import check_target, is_written, write_back
-from calib_all_ros.errors import CalibAllError
-from calib_all_ros.exit_codes import EXIT_INTERRUPTED, EXIT_OK, EXIT_REJECTED
-from calib_all_ros.input_files import MASK_SOURCES, InputSelection
-from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
+from calib_all_ros.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_REJECTED, CalibAllError
+from calib_all_ros.input_files import InputSelection
 from calib_all_ros.results.run_log import RunLog
-from calib_all_ros.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 _SHOWN_FAILURES = 10
+_AGAIN_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -57,15 +58,8 @@ class FinishedDataset:
     notes: tuple[str, ...]
 
 
-def run_dataset(options: DatasetOptions, log: RunLog) -> int:
-    """Calibrate a dataset, write the table and print a summary.
-
-    Args:
-        options: What to do.
-        log: Goes with the results.
-
-    Returns:
-        The exit code.
+def run(options: DatasetOptions, log: RunLog) -> int:
+    """Calibrate a dataset, write the table and print a summary; return the exit code.
 
     Raises:
         CalibAllError: The source or the folder of results cannot be used, or the dataset cannot be
@@ -87,8 +81,7 @@ def run_dataset(options: DatasetOptions, log: RunLog) -> int:
     with ExitStack() as stack:
         # What a library prints must not come between the lines of the answer.
         stack.enter_context(redirect_stdout(sys.stderr))
-        bars = stack.enter_context(JobBars(quiet=options.quiet or options.json))
-        stack.enter_context(announce_compilation(lambda: bars.say(COMPILING)))
+        bars = stack.enter_context(JobBars(quiet=options.silent))
         journal = stack.enter_context(Journal(plan.out))
         # A cluster that cannot be joined must not cost what there is.
         engine = _engine(options)
@@ -102,13 +95,13 @@ def run_dataset(options: DatasetOptions, log: RunLog) -> int:
         for note in notes:
             logger.warning(note)
             bars.say(note)
-        run = DatasetRun(plan, engine, journal, bars)
+        jobs = DatasetRun(plan, engine, journal, bars)
         try:
             with terminated_as_interrupted():
-                rows = run(refs)
+                rows = jobs(refs)
         except KeyboardInterrupt:
             print(
-                f"calib_all: interrupted; {run.done_now} jobs were done and are kept, the same "
+                f"calib_all: interrupted; {jobs.done_now} jobs were done and are kept, the same "
                 "command goes on with the rest",
                 file=sys.stderr,
             )
@@ -124,11 +117,8 @@ def run_dataset(options: DatasetOptions, log: RunLog) -> int:
         except CalibAllError as error:
             not_written = error
         log.copy_to(plan.out)
-    finished = FinishedDataset(rows, written, run.done_now, run.done_before, notes)
-    if options.json:
-        print(json.dumps(as_document(finished), allow_nan=False))
-    elif not options.quiet:
-        print(as_text(finished))
+    finished = FinishedDataset(rows, written, jobs.done_now, jobs.done_before, notes)
+    answer(options, as_document(finished), as_text(finished))
     if not_written is not None:
         raise not_written
     bad = {FAILED, "rejected"} if options.strict else {FAILED}
@@ -141,23 +131,24 @@ def as_text(finished: FinishedDataset) -> str:
     counts = Counter(row.verdict for row in rows)
     setups = {row.setup for row in rows if row.setup}
     together = sum(1 for row in rows if row.setup)
-    lines = [
-        f"Episodes       {len(rows)}: "
-        + ", ".join(f"{counts[status]} {status}" for status in STATUSES),
-        f"Setups         {together} episodes in {len(setups)} camera setups, "
-        f"{len(rows) - together} alone",
-        f"Jobs           {finished.jobs_done} done, {finished.jobs_known} were done before",
-        f"CPU time       {sum(row.seconds for row in rows):.0f} s",
+    rows_shown = [
+        (
+            "Episodes",
+            f"{len(rows)}: " + ", ".join(f"{counts[status]} {status}" for status in STATUSES),
+        ),
+        (
+            "Setups",
+            f"{together} episodes in {len(setups)} camera setups, {len(rows) - together} alone",
+        ),
+        ("Jobs", f"{finished.jobs_done} done, {finished.jobs_known} were done before"),
+        ("CPU time", f"{sum(row.seconds for row in rows):.0f} s"),
     ]
-    failed = [row for row in rows if row.verdict == FAILED]
-    for number, row in enumerate(failed[:_SHOWN_FAILURES]):
-        label = "" if number else "Failed"
-        lines.append(f"{label:<14} {row.episode}: {row.reasons[0]}")
+    failed = [f"{row.episode}: {row.reasons[0]}" for row in rows if row.verdict == FAILED]
     if len(failed) > _SHOWN_FAILURES:
-        lines.append(f"{'':<14} and {len(failed) - _SHOWN_FAILURES} more, see the table")
-    lines += [f"{'Notes' if not i else '':<14} {note}" for i, note in enumerate(finished.notes)]
-    lines += [f"{'Files' if not i else '':<14} {path}" for i, path in enumerate(finished.files)]
-    return "\n".join(lines)
+        more = len(failed) - _SHOWN_FAILURES
+        failed[_SHOWN_FAILURES:] = [f"and {more} more, see the table"]
+    rows_shown += listed("Failed", failed) + listed("Notes", finished.notes)
+    return table(rows_shown + listed("Files", finished.files))
 
 
 def as_document(finished: FinishedDataset) -> dict[str, object]:
@@ -176,9 +167,7 @@ def as_document(finished: FinishedDataset) -> dict[str, object]:
 
 
 def _plan(options: DatasetOptions) -> Plan:
-    common = InputSelection(
-        **{field.name: getattr(options, field.name) for field in fields(InputSelection)}
-    )
+    common = InputSelection(**stated_inputs(options))
     # Workers may run in other folders.
     common = replace(
         common,
@@ -187,18 +176,10 @@ def _plan(options: DatasetOptions) -> Plan:
         mesh_paths=tuple(path.absolute() for path in common.mesh_paths),
     )
     intrinsics = tuple((name, path.absolute()) for name, path in options.intrinsics)
-    settings = Settings() if options.config is None else Settings.from_file(options.config)
-    if options.frames is not None:
-        settings = replace(settings, frames=replace(settings.frames, count=options.frames))
-    if options.seed is not None:
-        settings = replace(settings, seed=options.seed)
-    if options.masks in MASK_SOURCES:
-        settings = replace(settings, masks=replace(settings.masks, source=options.masks))
-        common = replace(common, masks="auto")
     return Plan(
         out=options.out.expanduser().absolute(),
         selection=DatasetSelection(common, intrinsics),
-        settings=settings,
+        settings=settings_of(options),
         reports=options.reports,
         joint_episodes=options.joint_episodes,
         joint_frames=options.joint_frames,
@@ -232,3 +213,24 @@ def _engine(options: DatasetOptions) -> Engine:
         memory_mb=options.memory_mb,
         time_limit_s=options.time_limit_s,
     )
+
+
+@contextmanager
+def terminated_as_interrupted() -> Iterator[None]:
+    """Raise KeyboardInterrupt on SIGTERM, in the main thread; elsewhere nothing is changed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    with ExitStack() as stack:
+
+        def interrupt(*_: object) -> None:
+            # Numba passes over what is raised while it calls back, so it is said again.
+            again = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), signal.SIGTERM))
+            again.daemon = True
+            stack.callback(again.cancel)
+            again.start()
+            raise KeyboardInterrupt
+
+        before = signal.signal(signal.SIGTERM, interrupt)
+        stack.callback(signal.signal, signal.SIGTERM, before or signal.SIG_DFL)
+        yield

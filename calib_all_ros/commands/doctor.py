@@ -6,7 +6,6 @@ This runs where libraries are missing or broken, so it imports none of them itse
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import platform
@@ -24,7 +23,8 @@ from calib_all_ros.commands.doctor_core import CORE_LIBRARIES, core_libraries
 from calib_all_ros.commands.doctor_imports import Trial, try_imports
 from calib_all_ros.commands.doctor_report import as_text
 from calib_all_ros.commands.doctor_ros import ROS_MODULES, ros_state
-from calib_all_ros.errors import CalibAllError
+from calib_all_ros.commands.result_options import DoctorOptions
+from calib_all_ros.errors import EXIT_OK, EXIT_REJECTED, CalibAllError
 from calib_all_ros.models.checkpoints import (
     FOLDER_VARIABLE,
     FoundCheckpoint,
@@ -41,20 +41,21 @@ from calib_all_ros.models.downloads import (
 )
 from calib_all_ros.models.errors import ModelError
 from calib_all_ros.models.integrity import size_remark, verify
+from calib_all_ros.results.run_log import RunLog
 
 
-def run_doctor(options: argparse.Namespace) -> bool:
+def run(options: DoctorOptions, log: RunLog) -> int:
     """Print the state of this installation.
 
-    Args:
-        options: What `cli` has parsed for this command.
-
     Returns:
-        Whether calibrations run: nothing that every calibration needs is missing or broken.
+        The exit code: whether nothing that every calibration needs is missing or broken.
     """
     document = examine(options.checkpoints, verified=options.verify)
-    print(json.dumps(document) if options.json else as_text(document))
-    return bool(document["core"]["works"])
+    if options.json:
+        print(json.dumps(document))
+    elif not options.quiet:
+        print(as_text(document))
+    return EXIT_OK if document["core"]["works"] else EXIT_REJECTED
 
 
 def examine(given: Path | None = None, *, verified: bool = False) -> dict[str, Any]:

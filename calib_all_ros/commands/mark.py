@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -13,8 +11,15 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.commands.json_text import finite
-from calib_all_ros.errors import CalibAllError
+from calib_all_ros.commands.options import stated_inputs
+from calib_all_ros.commands.report import answer
+from calib_all_ros.commands.result_options import (
+    MarkAddOptions,
+    MarkFindOptions,
+    MarkImage,
+    MarkOptions,
+)
+from calib_all_ros.errors import EXIT_OK, CalibAllError
 from calib_all_ros.input_files import InputFiles
 from calib_all_ros.marks.finder import FoundMark, UncertainMarkError, Vote, make_mark_finder
 from calib_all_ros.marks.matching import MatchLimits
@@ -28,101 +33,84 @@ from calib_all_ros.marks.references import (
     references_folder,
 )
 from calib_all_ros.models.checkpoints import checkpoint_folder
+from calib_all_ros.options import options_of
 from calib_all_ros.pictures.heat_map import HEAT_MAP_NAME, draw_votes
 from calib_all_ros.pictures.overlay import save_png
+from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.solve_job import load_images
 
 logger = logging.getLogger(__name__)
 
 Image = NDArray[np.uint8]
 
-_STREAMS = (
-    "image_topic",
-    "camera_info_topic",
-    "joint_topics",
-    "camera",
-    "joint_names",
-    "start_s",
-    "end_s",
-)
-
-
-# Options of which several arguments, or their units, gave the fields other names.
-_OPTIONS = {"joint_topics": "joint-topic", "start_s": "start", "end_s": "end"}
-
 
 class MarkCommandError(CalibAllError):
     """Arguments of `calib_all mark` that do not go together, or a search that was not sure."""
 
 
-def run_mark(parsed: argparse.Namespace) -> int:
-    """Do what `calib_all mark` was asked for, and print what came of it.
-
-    Args:
-        parsed: Its arguments.
-
-    Returns:
-        Exit status, 0: all else is raised.
+def run(options: MarkOptions, log: RunLog) -> int:
+    """Do what `calib_all mark` was asked for, and print what came of it; return the exit code.
 
     Raises:
         CalibAllError: The input cannot be used, files cannot be written, a model is missing, or
             the mark was not found surely; then the heat map has been written.
     """
-    actions = {"add": _add, "list": _list, "find": _find}
-    document, text = actions[parsed.action](parsed)
-    if parsed.json:
-        print(json.dumps(finite(document), allow_nan=False))
-    elif not parsed.quiet:
-        print(text)
-    return 0
+    if isinstance(options, MarkAddOptions):
+        document, text = _add(options)
+    elif isinstance(options, MarkFindOptions):
+        document, text = _find(options)
+    else:
+        document, text = _list(options)
+    answer(options, document, text)
+    return EXIT_OK
 
 
-def _add(parsed: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    source: Path = parsed.source
-    if _is_picture(parsed):
+def _add(options: MarkAddOptions) -> tuple[dict[str, Any], str]:
+    source: Path = options.source
+    if _is_picture(options):
         content, ending, name = read_picture(source), source.suffix.lower(), source.stem
     else:
-        frame, image = _recorded(parsed)
+        frame, image = _recorded(options)
         encoded, data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         assert encoded
         content, ending, name = data.tobytes(), ".png", f"{source.stem}_{frame:06d}"
     reference = add_reference(
-        references_folder(parsed.references),
+        references_folder(options.references),
         content,
         ending,
-        parsed.name or name,
-        parsed.pixel,
-        parsed.link,
-        parsed.note,
+        options.name or name,
+        options.pixel,
+        options.link,
+        options.note,
     )
     return _document(reference), f"added {_line(reference)}\n{reference.path}"
 
 
-def _list(parsed: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    folder = references_folder(parsed.references)
+def _list(options: MarkOptions) -> tuple[dict[str, Any], str]:
+    folder = references_folder(options.references)
     references = load_references(folder)
     document = {"folder": str(folder), "references": [_document(mark) for mark in references]}
     lines = [f"{len(references)} reference mark(s) in {folder}"]
     return document, "\n".join(lines + [f"  {_line(reference)}" for reference in references])
 
 
-def _find(parsed: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    is_picture = _is_picture(parsed)
-    asked = {"similarity": parsed.similarity, "margin": parsed.margin}
+def _find(options: MarkFindOptions) -> tuple[dict[str, Any], str]:
+    is_picture = _is_picture(options)
+    asked = {"similarity": options.similarity, "margin": options.margin}
     limits = MatchLimits(**{name: value for name, value in asked.items() if value is not None})
     # What is missing shows before a large recording is read.
     finder = make_mark_finder(
-        parsed.references,
-        checkpoint_folder(parsed.checkpoints),
-        parsed.device,
-        parsed.link,
+        options.references,
+        checkpoint_folder(options.checkpoints),
+        options.device,
+        options.link,
         limits,
     )
     if is_picture:
-        image = decode(read_picture(parsed.source), f"the picture {parsed.source}")
+        image = decode(read_picture(options.source), f"the picture {options.source}")
     else:
-        image = _recorded(parsed)[1]
-    picture = parsed.out / HEAT_MAP_NAME
+        image = _recorded(options)[1]
+    picture = options.out / HEAT_MAP_NAME
     try:
         found = finder.find(image)
     except UncertainMarkError as error:
@@ -133,29 +121,26 @@ def _find(parsed: argparse.Namespace) -> tuple[dict[str, Any], str]:
     return _found_document(found, picture), _found_text(found, picture)
 
 
-def _is_picture(parsed: argparse.Namespace) -> bool:
+def _is_picture(options: MarkAddOptions | MarkFindOptions) -> bool:
     """Return whether a picture was given, not a recording, and hold the arguments against it."""
-    if parsed.source.suffix.lower() not in PICTURES:
+    if options.source.suffix.lower() not in PICTURES:
         return False
-    given = [name for name in ("frame", *_STREAMS) if getattr(parsed, name) is not None]
-    if given:
-        option = _OPTIONS.get(given[0], given[0].replace("_", "-"))
+    for option in options_of(MarkImage):
+        if getattr(options, option.name) is None:
+            continue
         raise MarkCommandError(
-            f"--{option} goes with a recording, and {parsed.source} is a picture"
+            f"{option.flag} goes with a recording, and {options.source} is a picture"
         )
     return True
 
 
-def _recorded(parsed: argparse.Namespace) -> tuple[int, Image]:
+def _recorded(options: MarkAddOptions | MarkFindOptions) -> tuple[int, Image]:
     """Return the number of the recording's image that is meant, and the image."""
-    streams = {name: getattr(parsed, name) for name in _STREAMS}
-    if streams["joint_topics"] is not None:
-        streams["joint_topics"] = tuple(streams["joint_topics"])
-    recording = load_images(InputFiles(parsed.source, **streams))
-    frame = parsed.frame or 0
+    recording = load_images(InputFiles(recording=options.source, **stated_inputs(options)))
+    frame = options.frame or 0
     if frame >= len(recording):
         raise MarkCommandError(
-            f"there is no image {frame} in {parsed.source}: it has {len(recording)}, from 0"
+            f"there is no image {frame} in {options.source}: it has {len(recording)}, from 0"
         )
     return frame, recording.images[frame]
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from pathlib import Path
 
@@ -11,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.collection.stop_and_go import write_configurations
-from calib_all_ros.commands.options import PlanOptions
 from calib_all_ros.commands.progress import StageBars
+from calib_all_ros.commands.report import answer
+from calib_all_ros.commands.result_options import PlanOptions
+from calib_all_ros.errors import EXIT_OK
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.pictures.overlay import save_png
 from calib_all_ros.pictures.planned_configurations import configuration_sheet
@@ -21,8 +22,8 @@ from calib_all_ros.planning.candidates import Limits
 from calib_all_ros.planning.joint_ranges import JointRanges, PlanningError, arm_joints, joint_ranges
 from calib_all_ros.planning.plan import Plan, PlanSettings, plan_configurations
 from calib_all_ros.recording.camera_info import CameraFile, read_camera_file
-from calib_all_ros.rendering.compilation import COMPILING, announce_compilation
 from calib_all_ros.results.calibration import Calibration
+from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.robot.description import Robot, load_robot
 from calib_all_ros.robot.kinematics import Kinematics
 from calib_all_ros.solving.observations import make_view
@@ -36,19 +37,15 @@ _CALIBRATED_M, _CALIBRATED_DEG = 0.05, 3.0
 _PICTURE_WIDTH_PX = 640
 
 
-def run_plan(options: PlanOptions) -> None:
+def run(options: PlanOptions, log: RunLog) -> int:
     """Propose configurations, write them and print how much they are worth.
-
-    Args:
-        options: What to do.
 
     Raises:
         CalibAllError: The input cannot be used, no configuration keeps to the limits, or the
             files cannot be written.
     """
     settings = _settings(options)
-    quiet = options.quiet or options.json
-    with StageBars(quiet=quiet) as bars, announce_compilation(lambda: bars.say(COMPILING)):
+    with StageBars(quiet=options.silent) as bars:
         bars("read", 0.0)
         earlier = None if options.calibration is None else Calibration.load(options.calibration)
         base_frame = options.base_frame
@@ -66,10 +63,8 @@ def run_plan(options: PlanOptions) -> None:
         plan = plan_configurations(robot, ranges, prior, settings, bars)
         files = _write(options, plan, robot, prior)
     logger.info("%d configurations written to %s", len(plan), options.out)
-    if options.json:
-        print(json.dumps(_document(plan, files)))
-    elif not options.quiet:
-        print(_table(plan, files))
+    answer(options, _document(plan, files), _table(plan, files))
+    return EXIT_OK
 
 
 def _settings(options: PlanOptions) -> PlanSettings:

@@ -11,12 +11,12 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from calib_all_ros.errors import CalibAllError
-from calib_all_ros.exit_codes import (
+from calib_all_ros.errors import (
     EXIT_BAD_INPUT,
     EXIT_INTERNAL_ERROR,
     EXIT_INTERRUPTED,
     EXIT_REJECTED,
+    CalibAllError,
 )
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
 from calib_all_ros.nodes.calibrator_status import AcceptedResult, CalibratorStatus

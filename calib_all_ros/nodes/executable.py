@@ -17,8 +17,7 @@ from rclpy.logging import get_logger
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
-from calib_all_ros.errors import CalibAllError
-from calib_all_ros.exit_codes import EXIT_BAD_INPUT, EXIT_INTERNAL_ERROR
+from calib_all_ros.errors import EXIT_BAD_INPUT, EXIT_INTERNAL_ERROR, CalibAllError
 
 
 def log_sentence(node: Node, level: str, sentence: str) -> None:

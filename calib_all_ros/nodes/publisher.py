@@ -14,8 +14,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.node import Node
 from std_srvs.srv import Trigger
 
-from calib_all_ros.errors import CalibAllError
-from calib_all_ros.exit_codes import EXIT_REJECTED
+from calib_all_ros.errors import EXIT_REJECTED, CalibAllError
 from calib_all_ros.geometry.frame_tree import StaticTransform
 from calib_all_ros.nodes.broadcaster import CalibrationBroadcaster
 from calib_all_ros.nodes.executable import Finished, run, steady_timer

@@ -14,12 +14,10 @@ import yaml
 
 from calib_all_ros import solve_job
 from calib_all_ros.calibration import calibrate as really_calibrate
-from calib_all_ros.commands import cameras_inputs
-from calib_all_ros.commands.arguments import Parser
-from calib_all_ros.commands.cameras import run_cameras
-from calib_all_ros.commands.cameras_arguments import add_cameras
-from calib_all_ros.commands.cameras_inputs import CamerasError, camera_inputs, clock_groups
-from calib_all_ros.commands.cameras_options import CamerasOptions
+from calib_all_ros.cli import parse
+from calib_all_ros.commands import cameras
+from calib_all_ros.commands.cameras import camera_inputs, clock_groups, run
+from calib_all_ros.commands.options import CamerasOptions, CommandError
 from calib_all_ros.dataset.episodes import EpisodeRef
 from calib_all_ros.geometry import se3
 from calib_all_ros.recording.recording import Recording, RecordingError
@@ -62,7 +60,7 @@ def test_results_of_each_camera_and_of_all(
         json=True,
     )
     with RunLog(["cameras"]) as log:
-        assert run_cameras(options, log) == "accepted"
+        assert run(options, log) == 0
     printed = json.loads(capsys.readouterr().out)
     written = yaml.safe_load((tmp_path / "out" / "cameras.yaml").read_text())
     assert list(written["cameras"]) == list(printed["cameras"]) == ["left", "right"]
@@ -128,27 +126,27 @@ def test_arguments_that_do_not_go_together(
     bag: Path, tmp_path: Path, wrong: dict[str, Any], sentence: str
 ) -> None:
     options = replace(CamerasOptions(recording=bag, out=tmp_path), **wrong)
-    with pytest.raises(CamerasError, match=sentence):
+    with pytest.raises(CommandError, match=sentence):
         camera_inputs(options)
 
 
 def test_cameras_of_an_episode(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     dataset, names = tmp_path / "set", ("observation.images.top", "observation.images.wrist")
     found = tuple(EpisodeRef(name, "lerobot", dataset, 3, name) for name in names)
-    monkeypatch.setattr(cameras_inputs, "find_episodes", lambda _: found)
+    monkeypatch.setattr(cameras, "find_episodes", lambda _: found)
     options = CamerasOptions(recording=Path(f"{dataset}#episode=3"), out=tmp_path)
     inputs = camera_inputs(options)
     assert [each.name for each in inputs] == ["top", "wrist"]
     assert str(inputs[1].files.recording) == f"{dataset}#episode=3,camera={names[1]}"
     two = (*found, replace(found[0], episode=4))
-    monkeypatch.setattr(cameras_inputs, "find_episodes", lambda _: two)
-    with pytest.raises(CamerasError, match="several recordings"):
+    monkeypatch.setattr(cameras, "find_episodes", lambda _: two)
+    with pytest.raises(CommandError, match="several recordings"):
         camera_inputs(options)
 
 
 def test_recordings_without_several_cameras(tmp_path: Path) -> None:
     (tmp_path / "folder" / "frames").mkdir(parents=True)
-    with pytest.raises(CamerasError, match="images of one camera only"):
+    with pytest.raises(CommandError, match="images of one camera only"):
         camera_inputs(CamerasOptions(recording=tmp_path / "folder", out=tmp_path))
     broken = tmp_path / "broken.mcap"
     broken.write_bytes(b"no bag")
@@ -163,8 +161,8 @@ def test_errors_name_the_camera(bag: Path, config: Path, tmp_path: Path) -> None
         image_topics=("/left/image_raw", "/rear/image_raw"),
         config=config,
     )
-    with RunLog(["cameras"]) as log, pytest.raises(CamerasError, match=r"camera rear: .*no image"):
-        run_cameras(options, log)
+    with RunLog(["cameras"]) as log, pytest.raises(CommandError, match=r"camera rear: .*no image"):
+        run(options, log)
     assert not (tmp_path / "out").exists()
 
 
@@ -175,20 +173,16 @@ def test_clocks_by_names_and_topics(bag: Path, tmp_path: Path) -> None:
     assert clock_groups(("own",), inputs) == []
     assert clock_groups(("one",), inputs) == [["left", "right"]]
     assert clock_groups((f"left, {TOPICS[1]}",), inputs) == [["left", "right"]]
-    with pytest.raises(CamerasError, match=r"no camera 'middle'.*left, right"):
+    with pytest.raises(CommandError, match=r"no camera 'middle'.*left, right"):
         clock_groups(("left,middle",), inputs)
-    with pytest.raises(CamerasError, match="on a clock already"):
+    with pytest.raises(CommandError, match="on a clock already"):
         clock_groups(("left", "left,right"), inputs)
 
 
 def test_arguments_become_options() -> None:
-    parser = Parser()
-    add_cameras(parser.add_subparsers(dest="command"))
     given = "--image-topic /a --image-topic /b --clock one --masks images"
-    parsed = parser.parse_args(["cameras", "bag", "--out", "o", *given.split()])
-    assert (parsed.image_topics, parsed.clocks) == (["/a", "/b"], ["one"])
-    fields = CamerasOptions.__dataclass_fields__
-    assert set(vars(parsed)) - set(fields) == {"command", "verbose"}
+    options = parse(["cameras", "bag", "--out", "o", *given.split()])[1]
+    assert (options.image_topics, options.clocks) == (("/a", "/b"), ("one",))
 
 
 def test_one_camera_that_fails_leaves_the_others(
@@ -211,7 +205,7 @@ def test_one_camera_that_fails_leaves_the_others(
     )
     failing = {"left_optical_frame"}
     with RunLog(["cameras"]) as log:
-        assert run_cameras(options, log) == "rejected"
+        assert run(options, log) == 3
     written = yaml.safe_load((tmp_path / "out" / "cameras.yaml").read_text())
     assert list(written["cameras"]) == ["right"]
     sentence = "camera left: nothing moves before left_optical_frame"
@@ -221,6 +215,6 @@ def test_one_camera_that_fails_leaves_the_others(
     assert not (tmp_path / "out" / "left").exists()
 
     failing.add("right_optical_frame")
-    with RunLog(["cameras"]) as log, pytest.raises(CamerasError, match=sentence):
-        run_cameras(replace(options, out=tmp_path / "none"), log)
+    with RunLog(["cameras"]) as log, pytest.raises(CommandError, match=sentence):
+        run(replace(options, out=tmp_path / "none"), log)
     assert not (tmp_path / "none").exists()

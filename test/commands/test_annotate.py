@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from calib_all_ros.annotation.folder import PARTS
-from calib_all_ros.commands.annotate import run_annotate
-from calib_all_ros.commands.annotate_arguments import add_annotate
-from calib_all_ros.commands.annotate_options import AnnotateOptions
-from calib_all_ros.commands.arguments import Parser, UsageError, with_lists_attached
-from calib_all_ros.commands.calibrated_inputs import CalibratedInputsError
+from calib_all_ros.cli import parse
+from calib_all_ros.commands.annotate import run
+from calib_all_ros.commands.options import CommandError
+from calib_all_ros.commands.result_options import PARTS as NAMED
+from calib_all_ros.commands.result_options import AnnotateOptions
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
@@ -48,20 +48,14 @@ def saved(result: Calibration, tmp_path: Path) -> Callable[..., str]:
 
 
 def options_of(arguments: Sequence[str]) -> AnnotateOptions:
-    parser = Parser(prog="calib_all")
-    add_annotate(parser.add_subparsers(dest="command"))
-    parsed = vars(parser.parse_args(with_lists_attached(["annotate", *arguments])))
-    given = {
-        field.name: parsed[field.name] for field in fields(AnnotateOptions) if field.name in parsed
-    }
-    return AnnotateOptions(
-        **{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()}
-    )
+    options = parse(["annotate", *arguments])[1]
+    assert isinstance(options, AnnotateOptions)
+    return options
 
 
 def annotate(*arguments: str | Path) -> None:
     with RunLog(["annotate"]) as log:
-        run_annotate(options_of([str(argument) for argument in arguments]), log)
+        run(options_of([str(argument) for argument in arguments]), log)
 
 
 def test_folder_and_summary(
@@ -125,7 +119,7 @@ def test_rejected_calibration_needs_force(
 ) -> None:
     calibration = saved(verdict=Verdict("rejected", ("nothing fits",)))
     arguments = ("--calibration", calibration, "--out", tmp_path / "out", "--only", "trajectory")
-    with pytest.raises(CalibratedInputsError, match=r"was rejected \(nothing fits\): calibrate"):
+    with pytest.raises(CommandError, match=r"was rejected \(nothing fits\): calibrate"):
         annotate(simulated_folder, *arguments)
     assert not (tmp_path / "out").exists()
     annotate(simulated_folder, *arguments, "--force", "-q")
@@ -137,10 +131,10 @@ def test_calibration_of_another_camera_or_robot_is_refused(
     simulated_folder: Path, result: Calibration, saved: Callable[..., str], tmp_path: Path
 ) -> None:
     large = saved(camera=replace(result.camera, width=640, height=480))
-    with pytest.raises(CalibratedInputsError, match=r"640x480 pixels, the images of .* 320x240"):
+    with pytest.raises(CommandError, match=r"640x480 pixels, the images of .* 320x240"):
         annotate(simulated_folder, "--calibration", large, "--out", tmp_path / "out", "--force")
     other = saved(robot=RobotRecord("panda", "base_link", None, ""))
-    with pytest.raises(CalibratedInputsError, match="is of the robot 'panda'"):
+    with pytest.raises(CommandError, match="is of the robot 'panda'"):
         annotate(simulated_folder, "--calibration", other, "--out", tmp_path / "out")
     arguments = ("--out", tmp_path / "out", "--only", "trajectory", "--force", "-q")
     annotate(simulated_folder, "--calibration", other, *arguments)
@@ -189,14 +183,12 @@ def test_arguments() -> None:
     options = options_of(["bag", "--calibration", "kitchen", "--out", "o", "--every", "3"])
     assert (options.calibration, options.every, options.only) == ("kitchen", 3, None)
     for wrong in (["--every", "0"], ["--every", "x"]):
-        with pytest.raises(UsageError, match="not a whole number above 0"):
+        with pytest.raises(CommandError, match="not a whole number from 1"):
             options_of(["bag", "--calibration", "kitchen", *wrong])
-    with pytest.raises(UsageError, match="--calibration"):
+    with pytest.raises(CommandError, match="--calibration"):
         options_of(["bag", "--out", "o"])
 
 
 def test_help_names_the_parts_that_there_are() -> None:
-    from calib_all_ros.commands.annotate_arguments import PARTS as NAMED
-
     for part in PARTS:
         assert part in NAMED

@@ -22,8 +22,8 @@ from calib_all_ros.checking.check import (
 )
 from calib_all_ros.cli import main
 from calib_all_ros.commands import check as command
-from calib_all_ros.commands.check import intrinsics_difference
-from calib_all_ros.commands.check_report import FinishedCheck, check_document, check_table
+from calib_all_ros.commands.calibrated import intrinsics_difference
+from calib_all_ros.commands.check import FinishedCheck, check_document, check_table
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.recording.recording import Recording

@@ -7,18 +7,14 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from calib_all_ros.cli import parse
 from calib_all_ros.commands import dataset as command
-from calib_all_ros.commands import dataset_interruption
-from calib_all_ros.commands.arguments import Parser, UsageError
-from calib_all_ros.commands.dataset import run_dataset
-from calib_all_ros.commands.dataset_arguments import add_dataset
-from calib_all_ros.commands.dataset_options import DatasetOptions
-from calib_all_ros.commands.dataset_progress import JobBars
+from calib_all_ros.commands.options import CommandError, DatasetOptions
+from calib_all_ros.commands.progress import JobBars
 from calib_all_ros.dataset.engine import SingleProcess
 from calib_all_ros.dataset.errors import DatasetError
 from calib_all_ros.lerobot.address import LerobotError
@@ -33,17 +29,9 @@ Run = Callable[..., int]
 
 
 def options_of(*arguments: str) -> DatasetOptions:
-    parser = Parser(prog="calib_all")
-    add_dataset(parser.add_subparsers(dest="command", required=True))
-    given = vars(parser.parse_args(["dataset", *arguments]))
-    names = {field.name for field in fields(DatasetOptions)}
-    return DatasetOptions(
-        **{
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in given.items()
-            if name in names
-        }
-    )
+    options = parse(["dataset", *arguments])[1]
+    assert isinstance(options, DatasetOptions)
+    return options
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +53,7 @@ def run(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         common = ("--out", str(out), "--masks", "recorded", "--config", str(source / "quick.yaml"))
         everything = (str(source / "episodes"), *common, *arguments)
         with RunLog(everything) as log:
-            return run_dataset(options_of(*everything), log)
+            return command.run(options_of(*everything), log)
 
     return command
 
@@ -115,7 +103,7 @@ def test_other_settings_are_refused_kept_or_done_again(
 
 def run_plainly(*arguments: str) -> int:
     with RunLog(arguments) as log:
-        return run_dataset(options_of(*arguments), log)
+        return command.run(options_of(*arguments), log)
 
 
 def test_redo_removes_nothing_of_others(source: Path, tmp_path: Path) -> None:
@@ -192,7 +180,7 @@ def test_sigterm_is_an_interrupt_even_where_the_first_is_passed_over(
         time.sleep(60.0)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(dataset_interruption, "_AGAIN_S", 0.1)
+    monkeypatch.setattr(command, "_AGAIN_S", 0.1)
     monkeypatch.setattr(SingleProcess, "map_unordered", terminated)
     assert run("--redo") == 130
     assert passed_over == ["once"]
@@ -219,7 +207,7 @@ def test_arguments(tmp_path: Path) -> None:
     assert options.intrinsics == (("top", Path("top.yaml")),)
     assert (options.address, options.time_limit_s, options.ray) == ("auto", 60.0, False)
     for wrong in (("--intrinsics", "top"), ("--joint-episodes", "0"), ("--reports", "some")):
-        with pytest.raises(UsageError):
+        with pytest.raises(CommandError):
             options_of("data", "--out", "o", *wrong)
 
 
@@ -236,7 +224,7 @@ def test_what_is_for_ray_is_refused_without(
 ) -> None:
     arguments = (str(source / "episodes"), "--out", str(tmp_path / "o"), *given)
     with RunLog(arguments) as log, pytest.raises(DatasetError, match=said):
-        run_dataset(options_of(*arguments), log)
+        command.run(options_of(*arguments), log)
 
 
 def test_a_folder_of_recordings_is_not_written_anew(source: Path, tmp_path: Path) -> None:
@@ -249,7 +237,7 @@ def test_a_folder_of_recordings_is_not_written_anew(source: Path, tmp_path: Path
         str(new),
     )
     with RunLog(arguments) as log, pytest.raises(DatasetError, match="not one such dataset"):
-        run_dataset(options_of(*arguments), log)
+        command.run(options_of(*arguments), log)
     assert not new.exists() and not (tmp_path / "o").exists()
 
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -12,9 +11,8 @@ from typing import Any
 
 import pytest
 
-from calib_all_ros.commands.arguments import Parser
-from calib_all_ros.commands.doctor import examine, run_doctor
-from calib_all_ros.commands.doctor_arguments import add_doctor
+from calib_all_ros.cli import main
+from calib_all_ros.commands.doctor import examine
 from calib_all_ros.commands.doctor_report import as_text
 from calib_all_ros.models.downloads import MODELS
 
@@ -22,16 +20,11 @@ FATAL = {"numpy": "raise ImportError('libopenblas')", "torch": "import os; os.ab
 PROGRAM = """
 import json, sys
 from pathlib import Path
+from calib_all_ros.cli import main
 from calib_all_ros.commands.doctor import examine
 print(json.dumps(examine(Path(sys.argv[1]))))
 print(json.dumps([name for name in ("numpy", "torch", "yaml", "cv2") if name in sys.modules]))
 """
-
-
-def parse(*arguments: str) -> argparse.Namespace:
-    parser = Parser(prog="calib_all")
-    add_doctor(parser.add_subparsers(dest="command"))
-    return parser.parse_args(["doctor", *arguments])
 
 
 @pytest.fixture(scope="module")
@@ -103,9 +96,9 @@ def test_the_command_prints_text_or_json(
         return document
 
     monkeypatch.setattr("calib_all_ros.commands.doctor.examine", known)
-    assert run_doctor(parse("--checkpoints", str(checkpoints), "--verify"))
+    assert main(["doctor", "--checkpoints", str(checkpoints), "--verify"]) == 0
     assert capsys.readouterr().out.strip() == as_text(document)
-    assert run_doctor(parse("--json"))
+    assert main(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["checkpoints"]["missing"]
     assert asked == [(checkpoints, True), (None, False)]
 

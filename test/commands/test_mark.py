@@ -10,11 +10,10 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.cli import main
+from calib_all_ros.cli import main, parse
 from calib_all_ros.commands import mark as command
-from calib_all_ros.commands.arguments import Parser, UsageError
-from calib_all_ros.commands.mark import MarkCommandError, run_mark
-from calib_all_ros.commands.mark_arguments import add_mark
+from calib_all_ros.commands.mark import MarkCommandError
+from calib_all_ros.commands.options import CommandError
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.marks.errors import MarkError, NoReferencesError
 from calib_all_ros.marks.feature_map import FeatureMap, on_patch_grid, unit_length
@@ -22,6 +21,7 @@ from calib_all_ros.marks.finder import MarkFinder
 from calib_all_ros.marks.matching import MatchLimits
 from calib_all_ros.marks.references import load_references
 from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.results.run_log import RunLog
 
 
 class Colours:
@@ -38,9 +38,9 @@ class Colours:
 
 
 def run(*arguments: object) -> int:
-    parser = Parser(prog="calib_all")
-    add_mark(parser.add_subparsers(dest="command", required=True, metavar="COMMAND"))
-    return run_mark(parser.parse_args(["mark", *(str(argument) for argument in arguments)]))
+    options = parse(["mark", *(str(argument) for argument in arguments)])[1]
+    with RunLog(["mark"]) as log:
+        return command.run(options, log)
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def test_wrong_input_is_told(picture: Path, marks: Path, tmp_path: Path) -> None
         add(tmp_path / "text.png", marks)
     with pytest.raises(CalibAllError, match="absent"):
         add(tmp_path / "absent", marks)
-    with pytest.raises(UsageError, match="is not U,V"):
+    with pytest.raises(CommandError, match="is not U,V"):
         add(picture, marks, "12")
     with pytest.raises(MarkCommandError, match="--frame goes with a recording"):
         run("find", picture, "--frame", "2", "--references", marks, "--device", "cpu")
@@ -203,7 +203,7 @@ def test_limits_of_the_user(model: None, picture: Path, marks: Path, tmp_path: P
     assert run(*find) == 0
     with pytest.raises(MarkCommandError, match="nearly as similar"):
         run(*find, "--margin", "1")
-    with pytest.raises(UsageError, match="not a number from 0 to 1"):
+    with pytest.raises(CommandError, match="not a number from 0 to 1"):
         run(*find, "--similarity", "2")
 
 

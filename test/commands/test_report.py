@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib_all_ros.commands.report import FinishedCalibration, as_json, as_table
+from calib_all_ros.commands.calibrate import calibration_document, calibration_table
+from calib_all_ros.commands.options import ReportOptions
+from calib_all_ros.commands.report import answer
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Finding, Provenance, RobotRecord, Verdict
 from calib_all_ros.solving.pose_errors import PoseErrors
 
+FILES, ERRORS = [Path("out/a.png")], PoseErrors(0.1, 2.0, 1.5)
+
 
 @pytest.fixture
-def finished() -> FinishedCalibration:
-    calibration = Calibration(
+def calibration() -> Calibration:
+    return Calibration(
         # The camera is at (1, 2, 3) in the base frame, turned by half a turn about x.
         T_camera_base=se3.invert(se3.make(np.diag([1.0, -1.0, -1.0]), np.array([1.0, 2.0, 3.0]))),
         camera=Camera(np.diag([500.0, 500.0, 1.0]), 640, 480, np.zeros(0), "pinhole", "optical"),
@@ -44,11 +48,10 @@ def finished() -> FinishedCalibration:
         },
         lag_ms=12.25,
     )
-    return FinishedCalibration(calibration, (Path("out/a.png"),), PoseErrors(0.1, 2.0, 1.5))
 
 
-def test_table(finished: FinishedCalibration) -> None:
-    lines = as_table(finished).splitlines()
+def test_table(calibration: Calibration) -> None:
+    lines = calibration_table(calibration, FILES, ERRORS).splitlines()
     assert lines[0].split() == ["Verdict", "WARNING"]
     assert lines[1].strip() == "- images are late"
     text = "\n".join(lines)
@@ -66,13 +69,14 @@ def test_table(finished: FinishedCalibration) -> None:
     assert "out/a.png" in text
 
 
-def test_no_error_is_promised_for_a_rejected_pose(finished: FinishedCalibration) -> None:
-    rejected = replace(finished.calibration, verdict=Verdict("rejected", ("no",)))
-    assert "nine of ten" not in as_table(replace(finished, calibration=rejected))
+def test_no_error_is_promised_for_a_rejected_pose(calibration: Calibration) -> None:
+    rejected = replace(calibration, verdict=Verdict("rejected", ("no",)))
+    assert "nine of ten" not in calibration_table(rejected, FILES, ERRORS)
 
 
-def test_json_has_no_nan(finished: FinishedCalibration) -> None:
-    document = json.loads(as_json(finished), parse_constant=pytest.fail)
+def test_json_has_no_nan(calibration: Calibration, capsys: pytest.CaptureFixture[str]) -> None:
+    answer(ReportOptions(json=True), calibration_document(calibration, FILES, ERRORS), "")
+    document = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)
     assert document["verdict"] == "warning"
     assert document["reasons"] == ["images are late"]
     assert document["causes"] == ["images_late"]

@@ -6,19 +6,21 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from contextlib import redirect_stdout
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.annotation.action_paths import PathErrors
 from calib_all_ros.annotation.errors import AnnotationError
-from calib_all_ros.commands.annotate_options import TrajectoryOptions
-from calib_all_ros.commands.arguments import Parser, UsageError, with_lists_attached
-from calib_all_ros.commands.trajectory import run_trajectory
-from calib_all_ros.commands.trajectory_arguments import add_trajectory
+from calib_all_ros.cli import parse
+from calib_all_ros.commands.options import CommandError
+from calib_all_ros.commands.result_options import TrajectoryOptions
+from calib_all_ros.commands.trajectory import run
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
@@ -62,18 +64,21 @@ def shifted(executed: np.ndarray, tmp_path: Path) -> Path:
 
 
 def options_of(arguments: Sequence[str]) -> TrajectoryOptions:
-    parser = Parser(prog="calib_all")
-    add_trajectory(parser.add_subparsers(dest="command"))
-    parsed = vars(parser.parse_args(with_lists_attached(["trajectory", *arguments])))
-    names = [field.name for field in fields(TrajectoryOptions) if field.name in parsed]
-    return TrajectoryOptions(
-        **{n: tuple(parsed[n]) if isinstance(parsed[n], list) else parsed[n] for n in names}
-    )
+    options = parse(["trajectory", *arguments])[1]
+    assert isinstance(options, TrajectoryOptions)
+    return options
 
 
-def trajectory(*arguments: str | Path) -> dict[str, PathErrors | None]:
+def trajectory(*arguments: str | Path) -> None:
     with RunLog(["trajectory"]) as log:
-        return run_trajectory(options_of([str(argument) for argument in arguments]), log)
+        assert run(options_of([str(argument) for argument in arguments]), log) == 0
+
+
+def errors_of(*arguments: str | Path) -> dict[str, Any]:
+    with redirect_stdout(StringIO()) as printed:
+        trajectory(*arguments, "--json")
+    errors: dict[str, Any] = json.loads(printed.getvalue())["errors"]
+    return errors
 
 
 def test_picture_and_errors(
@@ -85,11 +90,12 @@ def test_picture_and_errors(
 ) -> None:
     out = tmp_path / "view.png"
     arguments = ("--calibration", calibration, "--table", shifted, "--frame", "4", "--out", out)
-    errors = trajectory(simulated_folder, *arguments)["shifted"]
-    assert errors is not None and errors.steps == 8
-    assert errors.mean_m == pytest.approx(0.05, abs=1e-6)
-    assert errors.final_m == pytest.approx(0.05, abs=1e-6)
-    assert 5.0 < errors.mean_px < 30.0
+    errors = errors_of(simulated_folder, *arguments)["shifted"]
+    assert errors["steps"] == 8
+    assert errors["mean_m"] == pytest.approx(0.05, abs=1e-6)
+    assert errors["final_m"] == pytest.approx(0.05, abs=1e-6)
+    assert 5.0 < errors["mean_px"] < 30.0
+    trajectory(simulated_folder, *arguments)
     printed = capsys.readouterr().out
     assert "shifted        8     50.0      50.0" in printed
     picture = cv2.imread(str(out))
@@ -103,16 +109,13 @@ def test_folder_with_tables(
     shifted: Path,
     executed: np.ndarray,
     tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     np.save(tmp_path / "right.npy", executed[4:])
     out = tmp_path / "out"
     arguments = ("--table", f"pi0={shifted}", "--table", tmp_path / "right.npy", "--steps", "5")
-    trajectory(
-        simulated_folder, "--calibration", calibration, *arguments, "--frame", "4", "--out", out,
-        "--json",
-    )  # fmt: skip
-    found = json.loads(capsys.readouterr().out)["errors"]
+    found = errors_of(
+        simulated_folder, "--calibration", calibration, *arguments, "--frame", "4", "--out", out
+    )
     assert found["pi0"]["steps"] == found["right"]["steps"] == 5
     assert found["right"]["mean_m"] < 1e-6 and found["right"]["mean_px"] < 1e-3
     names = {path.name for path in out.iterdir()}
@@ -129,9 +132,8 @@ def test_joint_values(
     text = "\n".join(",".join(map(str, row)) for row in simulated.joint_positions[rows])
     path.write_text(",".join(simulated.joint_names) + "\n" + text + "\n")
     out = tmp_path / "out.png"
-    arguments = ("--calibration", calibration, "--table", path, "--out", out, "-q")
-    errors = trajectory(simulated_folder, *arguments)["joints"]
-    assert errors is not None and errors.mean_m < 1e-6
+    arguments = ("--calibration", calibration, "--table", path, "--out", out)
+    assert errors_of(simulated_folder, *arguments)["joints"]["mean_m"] < 1e-6
 
 
 def test_single_image(
@@ -140,7 +142,7 @@ def test_single_image(
     image = next((simulated_folder / "frames").glob("*.jpg"))
     out = tmp_path / "out"
     arguments = ("--calibration", calibration, "--table", shifted, "--out", out, "-q")
-    assert trajectory(image, *arguments) == {"shifted": None}
+    assert errors_of(image, *arguments) == {"shifted": None}
     assert "executed" not in (out / "points.csv").read_text()
     joints = tmp_path / "joints.csv"
     names = [f"joint_{i}" for i in range(1, 8)]
@@ -148,7 +150,7 @@ def test_single_image(
     other = ("--calibration", calibration, "--table", joints, "--out", out, "-q")
     with pytest.raises(AnnotationError, match="for joint values give the robot"):
         trajectory(image, *other)
-    assert trajectory(image, *other, "--urdf", demo_urdf_path()) == {"joints": None}
+    assert errors_of(image, *other, "--urdf", demo_urdf_path()) == {"joints": None}
 
 
 def test_image_of_another_size_is_refused(calibration: str, shifted: Path, tmp_path: Path) -> None:
@@ -183,7 +185,7 @@ def test_bad_usage_is_told(
     with pytest.raises(AnnotationError, match="'executed' is the name of another"):
         trajectory(simulated_folder, *common, "--table", f"executed={shifted}")
     for wrong in (["--frame", "-1"], ["--rate", "0"], ["--steps", "0"]):
-        with pytest.raises(UsageError):
+        with pytest.raises(CommandError):
             options_of([str(simulated_folder), *map(str, common), *wrong])
 
 

@@ -22,8 +22,8 @@ from calib_all_ros.annotation.lerobot_features import (
     frame_values,
     write_annotated_dataset,
 )
-from calib_all_ros.commands.annotate import run_annotate
-from calib_all_ros.commands.annotate_options import AnnotateOptions
+from calib_all_ros.commands.annotate import run
+from calib_all_ros.commands.result_options import AnnotateOptions
 from calib_all_ros.geometry import se3
 from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import V30, LerobotDataset
@@ -172,7 +172,7 @@ def test_command_annotates_a_whole_dataset(
         json=True,
     )
     with RunLog(["annotate"]) as log:
-        run_annotate(options, log)
+        run(options, log)
     printed = json.loads(capsys.readouterr().out)
     assert printed["annotated"] == [f"episode_000000/{truth.top}", f"episode_000002/{truth.side}"]
     assert "was rejected" in printed["left_out"][f"episode_000001/{truth.top}"]
@@ -184,11 +184,11 @@ def test_command_annotates_a_whole_dataset(
     assert decoded(rows_of(tmp_path / "out", 0)[0]["annotation.top.link_masks"]).any()
 
     with RunLog(["annotate"]) as log, pytest.raises(AnnotationError, match="only --lerobot OUT"):
-        run_annotate(replace(options, out=tmp_path / "folder"), log)
+        run(replace(options, out=tmp_path / "folder"), log)
     shutil.rmtree(results / "episode_000000")
     one = Path(f"{dataset_path}#camera={truth.top}")
     with RunLog(["annotate"]) as log, pytest.raises(AnnotationError, match="no episode can be"):
-        run_annotate(replace(options, recording=one, lerobot=tmp_path / "none"), log)
+        run(replace(options, recording=one, lerobot=tmp_path / "none"), log)
     assert not (tmp_path / "none").exists()
 
 
@@ -247,7 +247,7 @@ def test_command_writes_dataset_and_folder(
         quiet=True,
     )
     with RunLog(["annotate"]) as log:
-        run_annotate(options, log)
+        run(options, log)
     rows = rows_of(tmp_path / "dataset", 1)
     assert all(row["annotation.top.annotated"] for row in rows)
     # Without masks and depth in --only, no pictures are written.

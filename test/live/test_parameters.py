@@ -13,7 +13,8 @@ rclpy = pytest.importorskip(
 
 from rclpy.parameter import Parameter
 
-from calib_all_ros.nodes.parameters import ParameterError, declare, fields_of
+from calib_all_ros.nodes.parameters import ParameterError, declare
+from calib_all_ros.options import options_of
 from calib_all_ros.settings import Settings, SettingsError
 
 
@@ -103,7 +104,7 @@ def test_impossible_settings_are_refused(context: Any) -> None:
 def test_every_parameter_is_described_and_read_only(context: Any) -> None:
     node = rclpy.create_node("example", context=context)
     declare(node, Example)
-    for field_ in fields_of(Example):
+    for field_ in options_of(Example):
         descriptor = node.describe_parameter(field_.name)
         assert descriptor.description == field_.description
         assert descriptor.read_only
@@ -120,7 +121,7 @@ def test_undescribed_field_is_an_error() -> None:
         name: str = ""
 
     with pytest.raises(TypeError, match="says nothing about name"):
-        list(fields_of(Silent))
+        list(options_of(Silent))
 
 
 def test_misspelt_parameter_is_pointed_out(context: Any, capfd: pytest.CaptureFixture[str]) -> None:

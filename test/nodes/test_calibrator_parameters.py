@@ -11,8 +11,8 @@ import pytest
 
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.nodes.calibrator_parameters import CalibratorParameters
-from calib_all_ros.nodes.parameters import fields_of
 from calib_all_ros.nodes.solve_requests import GivenMark
+from calib_all_ros.options import options_of
 from calib_all_ros.settings import Settings
 
 
@@ -27,7 +27,7 @@ def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def test_every_setting_is_a_parameter() -> None:
-    names = {field.name for field in fields_of(CalibratorParameters)}
+    names = {field.name for field in options_of(CalibratorParameters)}
     assert {f"settings.{name}" for name in flat(Settings().to_mapping())} < names
 
 
