@@ -101,9 +101,7 @@ def calibration_additions(
     records: dict[str, dict[int, Record]] = {}
     for episode, camera in results:
         dataset.row(episode)
-        if camera not in dataset.cameras:
-            known = ", ".join(dataset.cameras) or "none"
-            raise LerobotError(f"{dataset.path} has no camera {camera}; its cameras are: {known}")
+        dataset.check_camera(camera)
         record = calibration_record(results[episode, camera])
         records.setdefault(camera, {})[episode] = record
     if not records:

@@ -214,6 +214,12 @@ class LerobotDataset:
         """Features that are images, depth maps left out."""
         return tuple(key for key, feature in self.features.items() if feature.is_camera)
 
+    def check_camera(self, key: str) -> None:
+        """Raise LerobotError unless a feature is the images of a camera."""
+        if key not in self.cameras:
+            known = ", ".join(self.cameras) or "none"
+            raise LerobotError(f"{self.path} has no camera {key}; its cameras are: {known}")
+
     def row(self, index: int) -> Mapping[str, Any]:
         """Return what the metadata say of an episode.
 

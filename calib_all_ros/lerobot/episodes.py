@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From an episode and a camera of a LeRobot dataset to a Recording."""
+"""Recordings from the episodes of a LeRobot dataset."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +18,11 @@ from calib_all_ros.lerobot.address import STATE_KEY, LerobotAddress, LerobotErro
 from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
 from calib_all_ros.lerobot.images import episode_images
 from calib_all_ros.lerobot.joints import (
-    JointColumns,
+    DatasetRobot,
     JointPositions,
-    RobotEntry,
+    find_robot,
     joint_positions,
-    robot_entry,
+    portable_description,
 )
 from calib_all_ros.lerobot.tables import read_columns
 from calib_all_ros.recording.camera_info import CameraFile
@@ -32,19 +31,17 @@ from calib_all_ros.recording.recording import Recording, fingerprint
 _SECOND_NS = 1_000_000_000
 _TIME_KEY = "timestamp"
 _SEPARATOR = "+"
+_NOTHING_SAID = DatasetRobot()
+# Entry of a camera's ``info`` in meta/info.json; the content is that of a camera.json.
+_INFO_KEY = "intrinsics"
 
 
 def load_episode(
     dataset: LerobotDataset,
     episode: int,
     camera: str,
-    *,
-    joint_key: str = STATE_KEY,
-    joint_names: Sequence[str] | None = None,
+    robot: DatasetRobot = _NOTHING_SAID,
     camera_model: Camera | None = None,
-    urdf: Path | str | None = None,
-    units: str | None = None,
-    gripper: str | None = None,
 ) -> Recording:
     """Read one episode as one camera saw it.
 
@@ -52,14 +49,9 @@ def load_episode(
         dataset: The dataset.
         episode: Number of the episode.
         camera: Feature of the images.
-        joint_key: Feature of the joint state, or several joined by "+".
-        joint_names: Names of its columns as in the URDF, "_" for a column that is no joint; None
-            takes the dataset's names.
+        robot: What the joint state means; `Recording.urdf` stays None, because a dataset holds no
+            description of its robot.
         camera_model: Intrinsics; None takes those that the dataset holds.
-        urdf: File or XML text that tells which columns are joints, and which of them turn;
-            `Recording.urdf` stays None, because a dataset holds no description of its robot.
-        units: See `LerobotAddress`.
-        gripper: See `LerobotAddress`.
 
     Returns:
         The recording, its stamps counted from the begin of the episode, its images not decoded.
@@ -69,26 +61,25 @@ def load_episode(
             are no intrinsics.
         CalibAllError: The URDF cannot be read, or a library is not installed.
     """
-    _check_camera(dataset, camera)
+    dataset.check_camera(camera)
     found = dataset.episode(episode)
-    model = camera_model or dataset_camera(dataset, found, camera)
+    model = camera_model or _dataset_camera(dataset, found, camera)
     source = LerobotAddress(dataset.path, episode, camera)
     if model is None:
         raise LerobotError(
             f"{dataset.path} holds no intrinsics of {camera}: give a camera file (camera.json or "
             "ROS camera_info YAML)"
         )
-    keys = joint_key.split(_SEPARATOR)
+    keys = (robot.joints or STATE_KEY).split(_SEPARATOR)
     columns = read_columns(found.data, episode, [_TIME_KEY, *keys])
     times_s = columns[_TIME_KEY].astype(np.float64).reshape(-1)
     stamps = _stamps(times_s, source)
-    spec = JointColumns(joint_names, units, gripper, urdf)
-    joints = _joints(dataset, keys, [columns[key] for key in keys], spec)
+    joints = _joints(dataset, {key: columns[key] for key in keys}, robot)
     try:
         trajectory = JointTrajectory(joints.names, stamps, joints.positions)
     except JointTrajectoryError as error:
         raise LerobotError(f"{source}: {error}") from None
-    robot = f"the robot of {dataset.path} is called {dataset.robot_type}"
+    called = f"the robot of {dataset.path} is called {dataset.robot_type}"
     return Recording(
         source=str(source),
         camera=model,
@@ -96,7 +87,7 @@ def load_episode(
         images=episode_images(dataset, found, camera, times_s, model),
         joints=trajectory,
         warnings=joints.warnings,
-        notes=(*((robot,) if dataset.robot_type else ()), *joints.notes),
+        notes=(*((called,) if dataset.robot_type else ()), *joints.notes),
         fingerprint=_fingerprint(found, camera),
     )
 
@@ -117,23 +108,27 @@ def load_address(
     dataset = LerobotDataset.open(address.path)
     address = _resolved(address, dataset)
     assert address.episode is not None and address.camera is not None
-    robot, description = RobotEntry(""), None
+    robot, description = DatasetRobot(), None
     if address.robots is not None:
-        robot = robot_entry(Path(address.robots), dataset.robot_type, str(address.path))
-        description = robot.description()
-    recording = load_episode(
-        dataset,
-        address.episode,
-        address.camera,
-        joint_key=address.joints or robot.joints or STATE_KEY,
-        joint_names=joint_names or robot.joint_names,
-        camera_model=None if camera_file is None else camera_file.camera,
+        robot = find_robot(Path(address.robots), dataset.robot_type, str(address.path))
+        assert robot.urdf is not None
+        description = portable_description(Path(robot.urdf))
+    robot = replace(
+        robot,
         urdf=urdf or description,
+        joints=address.joints or robot.joints,
+        joint_names=tuple(joint_names) if joint_names else robot.joint_names,
         units=address.units or robot.units,
         gripper=address.gripper or robot.gripper,
     )
     recording = replace(
-        recording,
+        load_episode(
+            dataset,
+            address.episode,
+            address.camera,
+            robot,
+            None if camera_file is None else camera_file.camera,
+        ),
         source=str(address),
         urdf=description,
         base_frame=robot.base_frame,
@@ -178,13 +173,6 @@ def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) if len(names) <= 6 else f"{names[0]} to {names[-1]}"
 
 
-def _check_camera(dataset: LerobotDataset, camera: str) -> None:
-    feature = dataset.features.get(camera)
-    if feature is None or not feature.is_camera:
-        known = ", ".join(dataset.cameras) or "none"
-        raise LerobotError(f"{dataset.path} has no camera {camera}; its cameras are: {known}")
-
-
 def _stamps(times_s: NDArray[np.float64], source: LerobotAddress) -> NDArray[np.int64]:
     stamps = np.round(times_s * _SECOND_NS).astype(np.int64)
     if (np.diff(stamps) <= 0).any():
@@ -197,26 +185,21 @@ def _stamps(times_s: NDArray[np.float64], source: LerobotAddress) -> NDArray[np.
 
 
 def _joints(
-    dataset: LerobotDataset,
-    keys: Sequence[str],
-    values: Sequence[NDArray[np.generic]],
-    columns: JointColumns,
+    dataset: LerobotDataset, columns: Mapping[str, NDArray[np.generic]], robot: DatasetRobot
 ) -> JointPositions:
     names: list[str] = []
     parts = []
-    for key, value in zip(keys, values, strict=True):
+    for key, value in columns.items():
         part = value.reshape(len(value), -1).astype(np.float64)
-        feature = dataset.features.get(key)
-        own = () if feature is None else feature.names
+        own = dataset.features[key].names if key in dataset.features else ()
         if len(own) != part.shape[1]:
             last = key.rpartition(".")[2]
-            own = (
-                tuple(f"{last}_{i}" for i in range(part.shape[1])) if part.shape[1] > 1 else (key,)
-            )
+            numbered = tuple(f"{last}_{i}" for i in range(part.shape[1]))
+            own = numbered if part.shape[1] > 1 else (key,)
         names += own
         parts.append(part)
-    where = f"{_SEPARATOR.join(keys)} in {dataset.path}"
-    return joint_positions(names, np.concatenate(parts, axis=1), columns, where)
+    where = f"{_SEPARATOR.join(columns)} in {dataset.path}"
+    return joint_positions(names, np.concatenate(parts, axis=1), robot, where)
 
 
 def _fingerprint(episode: Episode, camera: str) -> str:
@@ -227,34 +210,34 @@ def _fingerprint(episode: Episode, camera: str) -> str:
     return hashlib.sha256(f"{fingerprint(files)}#{episode.index},{camera}".encode()).hexdigest()
 
 
-INFO_KEY = "intrinsics"
-"""Entry of a camera's ``info`` in meta/info.json; the content is that of a camera.json."""
-
-
-def dataset_camera(dataset: LerobotDataset, episode: Episode, key: str) -> Camera | None:
+def _dataset_camera(dataset: LerobotDataset, episode: Episode, key: str) -> Camera | None:
     """Return the intrinsics of a camera in an episode, None where the dataset has none.
 
     An earlier calibration of this package counts more than what the camera's info says, because
     it is of this very episode.
-
-    Raises:
-        LerobotError: They are there, but not usable.
     """
     feature = dataset.features[key]
-    where = f"{key} in {dataset.path}"
     try:
-        written = _written(dataset, episode, key)
-        if written is not None:
+        written = _calibrated_camera(dataset, episode, key)
+        if written is not None or _INFO_KEY not in feature.info:
             return written
-        entry = feature.info.get(INFO_KEY)
-        return None if entry is None else _of_info(entry, feature.size)
-    except (CameraError, KeyError, TypeError, ValueError) as error:
+        entry = feature.info[_INFO_KEY]
+        return Camera(
+            np.array(entry["K"], dtype=np.float64).reshape(3, 3),
+            int(entry.get("width", feature.size[0])),
+            int(entry.get("height", feature.size[1])),
+            np.array(entry.get("distortion") or [], dtype=np.float64),
+            str(entry.get("distortion_model", "plumb_bob")),
+            str(entry.get("optical_frame") or "camera_optical_frame"),
+        )
+    except (AttributeError, CameraError, KeyError, TypeError, ValueError) as error:
         raise LerobotError(
-            f"the intrinsics of {where} cannot be used ({error}): give a camera file"
+            f"the intrinsics of {key} in {dataset.path} cannot be used ({error}): give a camera "
+            "file"
         ) from None
 
 
-def _written(dataset: LerobotDataset, episode: Episode, key: str) -> Camera | None:
+def _calibrated_camera(dataset: LerobotDataset, episode: Episode, key: str) -> Camera | None:
     K_key, lens_key = calibration_key(key, "K"), calibration_key(key, "distortion")
     if K_key not in dataset.features or lens_key not in dataset.features:
         return None
@@ -264,27 +247,10 @@ def _written(dataset: LerobotDataset, episode: Episode, key: str) -> Camera | No
     if not K.any():
         return None
     info = dataset.features[lens_key].info
-    width, height = dataset.features[key].size
     return Camera(
         K,
-        width,
-        height,
+        *dataset.features[key].size,
         columns[lens_key][0].astype(np.float64),
         str(info["distortion_model"]),
         str(info["optical_frame"]),
-    )
-
-
-def _of_info(entry: Mapping[str, Any], size: tuple[int, int]) -> Camera:
-    width, height = int(entry.get("width", size[0])), int(entry.get("height", size[1]))
-    model = str(entry.get("distortion_model", "plumb_bob"))
-    frame = entry.get("optical_frame") or "camera_optical_frame"
-    distortion = np.array(entry.get("distortion") or [], dtype=np.float64)
-    return Camera(
-        np.array(entry["K"], dtype=np.float64).reshape(3, 3),
-        width,
-        height,
-        distortion,
-        model,
-        str(frame),
     )

@@ -1,15 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From the state columns of a dataset to joint positions in radians and metres.
+"""Robots of datasets, and joint positions from the state columns.
 
 Datasets differ in what their state is: radians, degrees (older LeRobot arms), values from -100 to
 100 of each motor's range (newer ones), or a pose of the gripper. Nothing of this is guessed: what
 cannot be joint positions in radians is an error that says what to state.
+
+The robot type of a dataset is but a word, and two labs may mean different grippers by it. So there
+is no table in this package. A file that the user writes maps the word to a URDF, or to a URDF and
+what the columns of the joint state mean::
+
+    panda: franka/panda.urdf
+    so101_follower:
+      urdf: so101/so101.urdf
+      units: degrees
+      gripper: 0:100
+      base_frame: base
+      joints: observation.state
+      joint_names: [shoulder_pan, shoulder_lift, elbow_flex, wrist_flex, wrist_roll, gripper]
+
+Paths are relative to the file.
 """
 
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,87 +35,10 @@ from numpy.typing import NDArray
 
 from calib_all_ros.lerobot.address import RANGES_SUFFIX, LerobotError, check_units
 from calib_all_ros.lerobot.tables import read_json
-from calib_all_ros.lerobot.urdf_joints import UrdfJoint, urdf_joints
 from calib_all_ros.recording.camera_info import read_document
-from calib_all_ros.robot.description import read_description
+from calib_all_ros.robot.description import load_kinematics, parse_xml, read_description
+from calib_all_ros.robot.kinematics import Kinematics
 from calib_all_ros.robot.mesh_resolver import MeshResolver
-
-
-@dataclass(frozen=True)
-class RobotEntry:
-    """What a robot type means.
-
-    Attributes:
-        urdf: File of its URDF.
-        joints: Feature of the joint state, or several joined by "+"; None where not said.
-        joint_names: Names of its columns, "_" for a column that is no joint.
-        units: See `lerobot.address`.
-        gripper: What the columns of grippers mean, see `lerobot.address`.
-        base_frame: Link that poses refer to.
-    """
-
-    urdf: str
-    joints: str | None = None
-    joint_names: list[str] | None = None
-    units: str | None = None
-    gripper: str | None = None
-    base_frame: str | None = None
-
-    def description(self) -> str:
-        """Return the XML text of the URDF, its meshes by absolute paths.
-
-        Raises:
-            RobotError: The URDF or a mesh is not there.
-        """
-        path = Path(self.urdf)
-        try:
-            root = ET.fromstring(read_description(path))
-        except ET.ParseError as error:
-            raise LerobotError(f"{path} cannot be read ({error}): give another URDF") from None
-        resolver = MeshResolver((), path.parent)
-        for mesh in root.iterfind("./link/visual/geometry/mesh"):
-            mesh.set("filename", str(resolver.resolve(mesh.get("filename", ""))))
-        return ET.tostring(root, encoding="unicode")
-
-
-def robot_entry(path: Path, robot_type: str | None, where: str) -> RobotEntry:
-    """Return what a file says of a robot type.
-
-    Args:
-        path: YAML or JSON file.
-        robot_type: As the dataset calls it; None where it does not say.
-        where: Names the dataset in messages.
-
-    Raises:
-        RecordingError: The file cannot be read.
-        LerobotError: It is no such file, or does not know the robot type.
-    """
-    document: Any = read_document(path)
-    if not isinstance(document, dict):
-        raise LerobotError(f"{path} is no table of robots: write ROBOT_TYPE: URDF in each line")
-    known = ", ".join(map(str, document)) or "none"
-    if robot_type not in document:
-        called = f"a robot of the type {robot_type}" if robot_type else "no robot type"
-        raise LerobotError(f"{where} has {called}, {path} knows: {known}; add it there")
-    content = document[robot_type]
-    try:
-        entry = dacite.from_dict(
-            RobotEntry,
-            {"urdf": content} if isinstance(content, str) else content,
-            dacite.Config(strict=True),
-        )
-    except (dacite.DaciteError, AttributeError, TypeError) as error:
-        raise LerobotError(f"{path} does not describe {robot_type} ({error})") from None
-    units = entry.units
-    check_units(units, str(path))
-    if units is not None and units.endswith(RANGES_SUFFIX):
-        units = _beside(path, units)
-    return replace(entry, urdf=_beside(path, entry.urdf), units=units)
-
-
-def _beside(path: Path, name: str) -> str:
-    return str(path.parent / Path(name).expanduser())
-
 
 IGNORED = "_"
 """Name for a column that is no joint."""
@@ -111,26 +49,32 @@ _POSITION_SUFFIX = ".pos"
 # Joints of arms turn less than one turn from zero.
 _LARGEST_RAD = 2 * np.pi + 0.1
 _NORMALISED = 100.0
+# Steps of a turn less one, of the Feetech and Dynamixel motors that LeRobot's arms have.
+_LAST_STEP = 4095
 
 Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class JointColumns:
-    """How columns of the state become joints.
+class DatasetRobot:
+    """A robot, and what the joint state of its datasets means.
 
     Attributes:
-        names: Name of each column as given by the user, `IGNORED` for none; None takes the
-            dataset's.
+        urdf: File or XML text; None where it is not known yet.
+        joints: Feature of the joint state, or several joined by "+"; None where not said.
+        joint_names: Name of each column of the state, `IGNORED` for a column that is no joint;
+            None takes the dataset's.
         units: Of the joints that turn, see `LerobotAddress`.
         gripper: "joint", "A:B" or None, see `LerobotAddress`.
-        urdf: File or XML text of the robot; None where it is not known yet.
+        base_frame: Link that poses refer to.
     """
 
-    names: Sequence[str] | None = None
+    urdf: Path | str | None = None
+    joints: str | None = None
+    joint_names: list[str] | tuple[str, ...] | None = None
     units: str | None = None
     gripper: str | None = None
-    urdf: Path | str | None = None
+    base_frame: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,27 +94,82 @@ class JointPositions:
     warnings: tuple[str, ...]
 
 
+def find_robot(path: Path, robot_type: str | None, where: str) -> DatasetRobot:
+    """Return what a YAML or JSON file says of a robot type; its URDF and units by full paths.
+
+    Args:
+        path: The file.
+        robot_type: As the dataset calls it; None where it does not say.
+        where: Names the dataset in messages.
+
+    Raises:
+        RecordingError: The file cannot be read.
+        LerobotError: It is no such file, or does not know the robot type.
+    """
+    document: Any = read_document(path)
+    if not isinstance(document, dict):
+        raise LerobotError(f"{path} is no table of robots: write ROBOT_TYPE: URDF in each line")
+    known = ", ".join(map(str, document)) or "none"
+    if robot_type not in document:
+        called = f"a robot of the type {robot_type}" if robot_type else "no robot type"
+        raise LerobotError(f"{where} has {called}, {path} knows: {known}; add it there")
+    content = document[robot_type]
+    try:
+        robot = dacite.from_dict(
+            DatasetRobot,
+            {"urdf": content} if isinstance(content, str) else content,
+            dacite.Config(strict=True),
+        )
+    except (dacite.DaciteError, AttributeError, TypeError) as error:
+        raise LerobotError(f"{path} does not describe {robot_type} ({error})") from None
+    if robot.urdf is None:
+        raise LerobotError(f'{path} does not describe {robot_type} (missing value for "urdf")')
+    units = robot.units
+    check_units(units, str(path))
+    if units is not None and units.endswith(RANGES_SUFFIX):
+        units = _beside(path, units)
+    return replace(robot, urdf=_beside(path, robot.urdf), units=units)
+
+
+def _beside(path: Path, name: Path | str) -> str:
+    return str(path.parent / Path(name).expanduser())
+
+
+def portable_description(path: Path) -> str:
+    """Return the XML text of a URDF or xacro file, its meshes by absolute paths.
+
+    Raises:
+        RobotError: The file or a mesh is not there.
+    """
+    root = parse_xml(read_description(path))
+    resolver = MeshResolver((), path.parent)
+    for mesh in root.iterfind("./link/visual/geometry/mesh"):
+        mesh.set("filename", str(resolver.resolve(mesh.get("filename", ""))))
+    return ET.tostring(root, encoding="unicode")
+
+
 def joint_positions(
-    names: Sequence[str], state: Array, columns: JointColumns, where: str
+    names: Sequence[str], state: Array, robot: DatasetRobot, where: str
 ) -> JointPositions:
     """Name, choose and convert the columns of a state.
 
     Args:
         names: (C,) names of the columns as the dataset has them.
         state: (N, C) values.
-        columns: What the user says of them.
+        robot: What the user says of them.
         where: Names the feature and the dataset in messages.
 
     Raises:
         LerobotError: No column is a joint of the URDF, or the values cannot be what they are said
             to be.
-        CalibAllError: The URDF cannot be read.
+        RobotError: The URDF cannot be read.
     """
-    joints = None if columns.urdf is None else urdf_joints(columns.urdf)
-    named = _named(names, state.shape[1], columns.names, where)
-    chosen, left_out = _chosen(named, joints, columns, where)
+    kinematics = None if robot.urdf is None else load_kinematics(read_description(robot.urdf))
+    own = [name.removesuffix(_POSITION_SUFFIX) for name in names]
+    named = _named(own, state.shape[1], robot.joint_names, where)
+    chosen, left_out = _chosen(named, kinematics, robot, where)
     if not chosen:
-        movable = f": {', '.join(joints)}" if joints else ""
+        movable = "" if kinematics is None else f": {', '.join(kinematics.joint_names)}"
         raise LerobotError(
             f"no column of {where} is a joint of the URDF; the columns are {', '.join(named)}, "
             f"the joints{movable or ' none'}: name the columns in their order (joint names, "
@@ -178,15 +177,14 @@ def joint_positions(
         )
     positions = state[:, chosen].astype(np.float64)
     kept = [named[column] for column in chosen]
-    own = [name.removesuffix(_POSITION_SUFFIX) for name in names]
     motors = [own[column] if len(own) == len(named) else named[column] for column in chosen]
-    warnings = _convert(positions, kept, motors, joints, columns, where)
+    warnings = _convert(positions, kept, motors, kinematics, robot, where)
     notes = (f"left out of {where}: {', '.join(left_out)}",) if left_out else ()
     return JointPositions(tuple(kept), positions, notes, warnings)
 
 
 def _named(
-    names: Sequence[str], count: int, given: Sequence[str] | None, where: str
+    own: Sequence[str], count: int, given: Sequence[str] | None, where: str
 ) -> tuple[str, ...]:
     if given is not None:
         if len(given) != count:
@@ -195,26 +193,20 @@ def _named(
                 f"({', '.join(given)}): give one for each column, '{IGNORED}' where it is no joint"
             )
         return tuple(given)
-    if len(names) != count:
-        return tuple(f"column_{column}" for column in range(count))
-    return tuple(name.removesuffix(_POSITION_SUFFIX) for name in names)
+    return tuple(own) if len(own) == count else tuple(f"column_{i}" for i in range(count))
 
 
 def _chosen(
-    named: Sequence[str],
-    joints: Mapping[str, UrdfJoint] | None,
-    columns: JointColumns,
-    where: str,
+    named: Sequence[str], kinematics: Kinematics | None, robot: DatasetRobot, where: str
 ) -> tuple[list[int], list[str]]:
     """Return the columns that are joints, and the names of the others."""
     chosen, left_out = [], []
     for column, name in enumerate(named):
-        gripper_unknown = columns.gripper is None and is_gripper(name)
         if name == IGNORED:
             continue
-        if gripper_unknown:
+        if robot.gripper is None and _is_gripper(name):
             left_out.append(f"{name} (say gripper=joint or gripper=LOWER:UPPER to use it)")
-        elif joints is None or name in joints:
+        elif kinematics is None or name in kinematics.joint_names:
             chosen.append(column)
         else:
             left_out.append(f"{name} (no joint of the URDF)")
@@ -224,8 +216,7 @@ def _chosen(
     return chosen, left_out
 
 
-def is_gripper(name: str) -> bool:
-    """Return whether a column's name says that it is a gripper's opening."""
+def _is_gripper(name: str) -> bool:
     return any(word in name.lower() for word in _GRIPPERS)
 
 
@@ -233,35 +224,37 @@ def _convert(
     positions: Array,
     names: Sequence[str],
     motors: Sequence[str],
-    joints: Mapping[str, UrdfJoint] | None,
-    columns: JointColumns,
+    kinematics: Kinematics | None,
+    robot: DatasetRobot,
     where: str,
 ) -> tuple[str, ...]:
     """Convert (N, J) positions in place; return warnings."""
     turning = np.ones(len(names), dtype=bool)
     for column, name in enumerate(names):
-        joint = None if joints is None else joints[name]
-        if joint is not None:
-            turning[column] = joint.turns
-        if is_gripper(name) and columns.gripper != "joint":
-            assert columns.gripper is not None
-            positions[:, column] = _opening(positions[:, column], columns.gripper, joint, name)
+        limits = None
+        if kinematics is not None:
+            joint = kinematics.joint_names.index(name)
+            turning[column] = kinematics.turning[joint]
+            limits = float(kinematics.lower[joint]), float(kinematics.upper[joint])
+        if _is_gripper(name) and robot.gripper != "joint":
+            assert robot.gripper is not None
+            positions[:, column] = _opening(positions[:, column], robot.gripper, limits, name)
             turning[column] = False
     largest = np.abs(positions).max(axis=0, initial=0.0)
-    if columns.units not in (None, "radians"):
-        if joints is None:
+    if robot.units not in (None, "radians"):
+        if kinematics is None:
             raise LerobotError(
                 f"{where} is not in radians, but which of its columns turn only the URDF tells: "
                 "give it"
             )
-        if columns.units != "degrees":
+        if robot.units != "degrees":
             turned = [motor for motor, turns in zip(motors, turning, strict=True) if turns]
-            positions[:, turning] *= radians_per_unit(Path(columns.units), turned)
+            positions[:, turning] *= _radians_per_unit(Path(robot.units), turned)
             return ()
         positions[:, turning] = np.radians(positions[:, turning])
-        return _doubts_about_degrees(largest[turning], where)
+        return _warnings_about_degrees(largest[turning], where)
     too_far = [int(c) for c in np.flatnonzero(turning & (largest > _LARGEST_RAD))]
-    if columns.units is None and too_far:
+    if robot.units is None and too_far:
         far = ", ".join(f"{names[c]} up to {largest[c]:.4g}" for c in too_far)
         raise LerobotError(
             f"{where} cannot be in radians ({far}): say units=degrees if they are degrees, "
@@ -271,7 +264,7 @@ def _convert(
     return ()
 
 
-def _doubts_about_degrees(largest: Array, where: str) -> tuple[str, ...]:
+def _warnings_about_degrees(largest: Array, where: str) -> tuple[str, ...]:
     if (largest == _NORMALISED).sum() >= 2 and (largest <= _NORMALISED).all():
         return (
             f"{where} is said to be in degrees, but it ends at exactly 100: it may run from -100 "
@@ -282,7 +275,7 @@ def _doubts_about_degrees(largest: Array, where: str) -> tuple[str, ...]:
     return ()
 
 
-def _opening(values: Array, gripper: str, joint: UrdfJoint | None, name: str) -> Array:
+def _opening(values: Array, gripper: str, limits: tuple[float, float] | None, name: str) -> Array:
     """Map a gripper's scale to the range of its joint."""
     try:
         low, high = (float(number) for number in gripper.split(":"))
@@ -293,33 +286,22 @@ def _opening(values: Array, gripper: str, joint: UrdfJoint | None, name: str) ->
             f"gripper={gripper} is not understood: say gripper=joint, or gripper=A:B where A is "
             "the value at the joint's lower limit and B at its upper, e.g. gripper=0:100"
         ) from None
-    if joint is None or joint.lower is None or joint.upper is None:
+    if limits is None or not np.isfinite(limits).all():
         raise LerobotError(
             f"gripper={gripper} needs the limits of the joint {name}, which only the URDF tells: "
             "give one that has them"
         )
     share = np.clip((values - low) / (high - low), 0.0, 1.0)
-    return np.asarray(joint.lower + share * (joint.upper - joint.lower), dtype=np.float64)
+    return np.asarray(limits[0] + share * (limits[1] - limits[0]), dtype=np.float64)
 
 
-# Steps of a turn less one, of the Feetech and Dynamixel motors that LeRobot's arms have.
-_LAST_STEP = 4095
-_FULL = 100.0
+def _radians_per_unit(path: Path, motors: Sequence[str]) -> Array:
+    """Return (J,) what one of the hundred parts from the middle to the end of each range is.
 
-
-def radians_per_unit(path: Path, motors: Sequence[str]) -> NDArray[np.float64]:
-    """Return what one of the hundred parts from the middle to the end of each range is.
-
-    Args:
-        path: The file.
-        motors: (J,) names of the motors.
-
-    Returns:
-        (J,) radians.
-
-    Raises:
-        LerobotError: The file cannot be read, lacks a motor, or a motor runs backwards, which
-            LeRobot's drivers treat in different ways.
+    The ends of the motors' ranges are in the file that LeRobot keeps of an arm,
+    calibration/robots/TYPE/ID.json in its cache; zero is the middle of the range (LeRobot,
+    `MotorsBus._normalize`). Motors that run backwards are errors, since LeRobot's drivers treat
+    them in different ways.
     """
     document = read_json(path)
     factors = []
@@ -338,5 +320,5 @@ def radians_per_unit(path: Path, motors: Sequence[str]) -> NDArray[np.float64]:
                 f"the motor {motor} in {path} runs backwards or has no range: convert the dataset "
                 "to degrees first"
             )
-        factors.append(steps / 2.0 / _FULL * 2.0 * np.pi / _LAST_STEP)
+        factors.append(steps / 2.0 / _NORMALISED * 2.0 * np.pi / _LAST_STEP)
     return np.array(factors)

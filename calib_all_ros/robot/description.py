@@ -26,6 +26,7 @@ __all__ = ["Robot", "RobotError", "load_kinematics", "load_robot", "read_descrip
 _CYLINDER_SECTIONS = 64
 _SPHERE_SUBDIVISIONS = 4
 _MOST_PACKAGES = 100
+_BEFORE_XML = "\ufeff \t\r\n"
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +128,7 @@ def read_description(
 
 
 def _is_xml(urdf: Path | str) -> bool:
-    return isinstance(urdf, str) and urdf.lstrip("\ufeff \t\r\n").startswith("<")
+    return isinstance(urdf, str) and urdf.lstrip(_BEFORE_XML).startswith("<")
 
 
 def _expand_xacro(path: Path, mesh_paths: Sequence[Path], arguments: Mapping[str, str]) -> str:
@@ -158,16 +159,26 @@ def _missing_package(error: BaseException | None) -> str | None:
     return None
 
 
-def _parse(xml: str) -> yourdfpy.urdf.Robot:
+def parse_xml(xml: str) -> ElementTree.Element:
+    """Return the <robot> element of a description.
+
+    Raises:
+        RobotError: The text is no XML, or has another root element.
+    """
     try:
-        # yourdfpy would log and repair malformed XML, which hides a truncated description.
-        root = ElementTree.fromstring(xml.lstrip("\ufeff \t\r\n").encode())
-        if root.tag != "robot":
-            raise RobotError(f"the robot description must be a <robot> element, not <{root.tag}>")
-        text = io.BytesIO(ElementTree.tostring(root))
-        model = yourdfpy.URDF.load(text, build_scene_graph=False, load_meshes=False).robot
+        root = ElementTree.fromstring(xml.lstrip(_BEFORE_XML).encode())
     except ElementTree.ParseError as error:
         raise RobotError(f"the robot description is not valid XML: {error}") from error
+    if root.tag != "robot":
+        raise RobotError(f"the robot description must be a <robot> element, not <{root.tag}>")
+    return root
+
+
+def _parse(xml: str) -> yourdfpy.urdf.Robot:
+    # yourdfpy would log and repair malformed XML, which hides a truncated description.
+    text = io.BytesIO(ElementTree.tostring(parse_xml(xml)))
+    try:
+        model = yourdfpy.URDF.load(text, build_scene_graph=False, load_meshes=False).robot
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise RobotError(
             f"the robot description is not a valid URDF ({error}): check it with check_urdf"
@@ -255,7 +266,7 @@ def _geometry_mesh(
 
 
 def _description_hash(xml: str) -> str:
-    text = ElementTree.canonicalize(xml.lstrip("\ufeff \t\r\n"), strip_text=True)
+    text = ElementTree.canonicalize(xml.lstrip(_BEFORE_XML), strip_text=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 

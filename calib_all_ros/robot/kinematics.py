@@ -67,6 +67,7 @@ class Kinematics:
         joint_names: Movable joints that follow no other, in the order of the description.
         lower: (J,) lower limits in radians or metres, -inf where there is none.
         upper: (J,) upper limits in radians or metres, inf where there is none.
+        turning: (J,) whether a joint's position is an angle; a length where not.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Kinematics:
         self.joint_names = tuple(joint.name for joint in drivers)
         self.lower = np.array([joint.lower for joint in drivers], dtype=np.float64)
         self.upper = np.array([joint.upper for joint in drivers], dtype=np.float64)
+        self.turning = np.array([joint.kind in _ROTATING for joint in drivers], dtype=bool)
         by_name = {joint.name: joint for joint in joints}
         self._coupling = {
             joint.name: _resolve_mimic(joint, by_name) for joint in joints if joint.kind in _MOVING

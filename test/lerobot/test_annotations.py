@@ -28,6 +28,7 @@ from calib_all_ros.geometry import se3
 from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import V30, LerobotDataset
 from calib_all_ros.lerobot.episodes import load_episode
+from calib_all_ros.lerobot.joints import DatasetRobot
 from calib_all_ros.results.records import Verdict
 from calib_all_ros.results.run_log import RunLog
 from calib_all_ros.robot.description import demo_urdf_path, load_robot
@@ -42,9 +43,8 @@ def annotated_episode(path: Path, episode: int, truth: Any, calibrated: Any) -> 
         LerobotDataset.open(path),
         episode,
         truth.top,
-        joint_names=(*(f"joint_{n}" for n in range(1, 8)), "_"),
-        camera_model=truth.camera,
-        urdf=demo_urdf_path(),
+        DatasetRobot(demo_urdf_path(), joint_names=(*(f"joint_{n}" for n in range(1, 8)), "_")),
+        truth.camera,
     )
     return annotated_recording(recording, robot, calibrated)
 

@@ -14,6 +14,7 @@ import pytest
 from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import LerobotDataset
 from calib_all_ros.lerobot.episodes import load_episode
+from calib_all_ros.lerobot.joints import DatasetRobot
 from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import RecordingError
 from calib_all_ros.robot.description import demo_urdf_path
@@ -64,9 +65,8 @@ def test_drawing_into_an_image_changes_no_other(truth: Any, dataset_path: Path) 
 
 def test_stamps_and_joints(truth: Any, dataset_path: Path) -> None:
     dataset = LerobotDataset.open(dataset_path)
-    recording = load_episode(
-        dataset, 2, truth.top, camera_model=truth.camera, urdf=demo_urdf_path(), units="radians"
-    )
+    robot = DatasetRobot(demo_urdf_path(), units="radians")
+    recording = load_episode(dataset, 2, truth.top, robot, truth.camera)
     np.testing.assert_array_equal(recording.image_stamps_ns, np.arange(4) * 250_000_000)
     names = [f"joint_{number}" for number in range(1, 8)]
     assert list(recording.joints.names) == names

@@ -83,6 +83,7 @@ def test_limits_belong_to_their_joints() -> None:
     kinematics = Kinematics(LINKS, planar_arm())
     np.testing.assert_array_equal(kinematics.lower, [-2.0, -np.inf])
     np.testing.assert_array_equal(kinematics.upper, [2.0, np.inf])
+    np.testing.assert_array_equal(kinematics.turning, [True, True])
 
 
 def test_moving_joints_are_those_between_base_and_link() -> None:
