@@ -25,7 +25,8 @@ from benchmarks.scenes import SHARED_DATA
 from calib_all_ros.calibration import Mark, calibrate
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.geometry.rectification import Rectification
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.results.calibration import Calibration
@@ -81,7 +82,7 @@ class Case:
 
 def load_case(folder: Path, robots: Path) -> Case:
     """Read a recording folder; meshes are looked for in the folders inside ``robots``."""
-    recording = load_recording(folder, masks="recorded")
+    recording = load_recording(RecordingSource(folder, masks="recorded"))
     urdf = recording.urdf or load_recording(folder / "bag").urdf
     if urdf is None:
         raise SystemExit(f"{folder} holds no robot description")

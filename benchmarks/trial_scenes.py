@@ -21,7 +21,7 @@ from benchmarks.arm_models import ArmModel, arm_model, load_arm
 from benchmarks.scenes import SHARED_DATA
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.simulation.motion import random_motion, surrounding_camera
 from calib_all_ros.simulation.ray_casting import RayCaster

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from calib_all_ros.calibration import CalibrationRun, Mark, calibrate
     from calib_all_ros.errors import CalibAllError
-    from calib_all_ros.recording.loading import load_recording
+    from calib_all_ros.input_files import RecordingSource
+    from calib_all_ros.loading import load_recording
     from calib_all_ros.results.calibration import Calibration
     from calib_all_ros.robot.description import load_robot
     from calib_all_ros.settings import Settings
@@ -21,6 +22,7 @@ __all__ = [
     "Calibration",
     "CalibrationRun",
     "Mark",
+    "RecordingSource",
     "Settings",
     "calibrate",
     "load_recording",
@@ -32,9 +34,10 @@ _HOMES = {
     "Calibration": "calib_all_ros.results.calibration",
     "CalibrationRun": "calib_all_ros.calibration",
     "Mark": "calib_all_ros.calibration",
+    "RecordingSource": "calib_all_ros.input_files",
     "Settings": "calib_all_ros.settings",
     "calibrate": "calib_all_ros.calibration",
-    "load_recording": "calib_all_ros.recording.loading",
+    "load_recording": "calib_all_ros.loading",
     "load_robot": "calib_all_ros.robot.description",
 }
 

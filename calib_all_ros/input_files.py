@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from calib_all_ros.options import names, numbers, option
 
@@ -110,6 +112,28 @@ class Streams(JointStreams):
     )
 
 
+@dataclass(frozen=True)
+class RecordingSource(Streams):
+    """A recording, and what of it is read; None takes what the option says.
+
+    Attributes:
+        path: Bag file or folder, recording folder, .npz file, or the address of an episode and
+            camera of a LeRobot dataset (see `lerobot.address`).
+        masks: "auto" for none of the recording's (masks are then made from the images), "recorded"
+            for the recording's own, a topic of a bag, or a folder of mask images.
+        urdf: URDF file or XML text, to name the joints of an .npz and to choose those of a LeRobot
+            dataset; `Recording.urdf` stays what the recording itself holds.
+        joint_prefixes: What goes before the names of the joints on a topic, by the topic: tells two
+            arms apart whose joints have the same names.
+    """
+
+    path: Path | str
+    _: KW_ONLY
+    masks: Path | str = "auto"
+    urdf: Path | str | None = None
+    joint_prefixes: Mapping[str, str] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class InputSelection(RobotFiles, SecondArm, Streams):
     """Which robot is meant, and what of a recording is read; None takes what the option says.
@@ -130,3 +154,9 @@ class InputFiles(InputSelection):
     """
 
     recording: Path
+
+
+def shared_fields(kind: type[Any], chosen: Any) -> dict[str, Any]:
+    """Return the values of a dataclass's fields that another one, ``kind``, has, too."""
+    names = {each.name for each in fields(kind)} & {each.name for each in fields(chosen)}
+    return {name: getattr(chosen, name) for name in names}

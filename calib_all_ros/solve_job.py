@@ -17,13 +17,13 @@ from calib_all_ros.calibration import CalibrationRun, Mark, calibrate
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.evidence.marks import SEARCHED_FRAME
 from calib_all_ros.evidence.record import Evidence
-from calib_all_ros.input_files import InputFiles
+from calib_all_ros.input_files import InputFiles, RecordingSource, shared_fields
+from calib_all_ros.loading import load_recording
 from calib_all_ros.pictures.heat_map import HEAT_MAP_NAME, draw_votes
 from calib_all_ros.pictures.overlay import save_png
 from calib_all_ros.pictures.results import write_pictures
 from calib_all_ros.pictures.track_video import write_track
 from calib_all_ros.progress import Progress, silent
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report.page import write_report
 from calib_all_ros.results.calibration import Calibration
@@ -50,19 +50,11 @@ def load_images(files: InputFiles) -> Recording:
         urdf = read_description(urdf, mesh_paths=files.mesh_paths)
     joint_topics = files.joint_topics
     if joint_topics is not None:
-        joint_topics += files.second_joint_topics or ()
+        joint_topics = (*joint_topics, *(files.second_joint_topics or ()))
+    source = shared_fields(RecordingSource, files)
+    source |= {"urdf": urdf, "joint_topics": joint_topics}
     return load_recording(
-        files.recording,
-        image_topic=files.image_topic,
-        camera_info_topic=files.camera_info_topic,
-        joint_topics=joint_topics,
-        joint_prefixes=joint_prefixes(files),
-        masks=files.masks,
-        camera=files.camera,
-        urdf=urdf,
-        joint_names=files.joint_names,
-        start_s=files.start_s,
-        end_s=files.end_s,
+        RecordingSource(files.recording, joint_prefixes=joint_prefixes(files), **source)
     )
 
 

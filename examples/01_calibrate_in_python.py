@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from tempfile import mkdtemp
 
-from calib_all_ros import Calibration, calibrate, load_recording, load_robot
+from calib_all_ros import Calibration, RecordingSource, calibrate, load_recording, load_robot
 from calib_all_ros.geometry.se3 import difference
 from calib_all_ros.simulation.command import simulate_to
 from calib_all_ros.simulation.settings import SimulationSettings
@@ -23,7 +23,7 @@ def main(folder: Path) -> None:
     simulate_to(folder / "recording", settings=small)
 
     # The recorded masks make this quick; leave `masks` out to calibrate from the images alone.
-    recording = load_recording(folder / "recording", masks="recorded")
+    recording = load_recording(RecordingSource(folder / "recording", masks="recorded"))
     robot = load_robot(recording.urdf or "robot.urdf")
     calibration = calibrate(recording, robot).calibration
 

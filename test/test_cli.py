@@ -22,7 +22,7 @@ from calib_all_ros.calibration import CalibrationRun
 from calib_all_ros.cli import COMMANDS, main, parse
 from calib_all_ros.commands.options import CommandOptions
 from calib_all_ros.geometry.se3 import difference
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Verdict
 

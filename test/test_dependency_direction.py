@@ -74,6 +74,15 @@ def test_geometry_stands_alone(path: Path) -> None:
     assert [module for module in own if not within(module, allowed)] == []
 
 
+@pytest.mark.parametrize("path", sorted((PACKAGE / "recording").glob("*.py")), ids=name_of)
+def test_recording_needs_only_geometry(path: Path) -> None:
+    allowed = tuple(
+        f"calib_all_ros.{name}" for name in ("recording", "geometry", "errors", "input_files")
+    )
+    own = [module for module in imported(path) if within(module, ("calib_all_ros",))]
+    assert [module for module in own if not within(module, allowed)] == []
+
+
 @pytest.mark.parametrize("path", sorted((PACKAGE / "simulation").glob("*.py")), ids=name_of)
 def test_simulator_shares_nothing_with_what_it_tests(path: Path) -> None:
     forbidden = ("calib_all_ros.rendering", "calib_all_ros.solving", "calib_all_ros.masks")

@@ -8,7 +8,7 @@ what it does, the rest describes it. The commands themselves import what is heav
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -20,6 +20,7 @@ from calib_all_ros.input_files import (
     RobotFiles,
     SecondArm,
     Streams,
+    shared_fields,
 )
 from calib_all_ros.options import Range, names, numbers, option, options_of
 from calib_all_ros.settings import TRACKERS, Settings
@@ -89,10 +90,7 @@ class SolveOptions:
 
 def stated_inputs(options: Any) -> dict[str, Any]:
     """Return those fields of `InputFiles` that options state; masks that are made are not read."""
-    stated = {field.name for field in fields(options)} & {
-        field.name for field in fields(InputFiles)
-    }
-    given = {name: getattr(options, name) for name in stated}
+    given = shared_fields(InputFiles, options)
     made = MASKS in given_settings(options)
     return {**given, "masks": "auto"} if made else given
 

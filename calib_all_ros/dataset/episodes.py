@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from calib_all_ros.input_files import InputFiles, InputSelection
+from calib_all_ros.input_files import InputFiles, InputSelection, shared_fields
 from calib_all_ros.lerobot.address import LerobotAddress
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.solve_job import load_inputs
 
 Kind = Literal["bag", "folder", "lerobot"]
-_SELECTION = tuple(field.name for field in fields(InputSelection))
 
 
 @dataclass(frozen=True)
@@ -66,11 +65,12 @@ class EpisodeRef:
 
     def input_files(self, selection: DatasetSelection) -> InputFiles:
         """Return what to read."""
-        chosen = selection.of(self.camera)
-        values = {name: getattr(chosen, name) for name in _SELECTION}
+        files = InputFiles(
+            Path(self.source), **shared_fields(InputSelection, selection.of(self.camera))
+        )
         if self.kind == "bag" and self.camera is not None:
-            values["image_topic"] = self.camera
-        return InputFiles(Path(self.source), **values)
+            files = replace(files, image_topic=self.camera)
+        return files
 
     def load(self, selection: DatasetSelection) -> tuple[Recording, Robot]:
         """Read the episode; images are decoded when they are asked for.

@@ -75,7 +75,7 @@ def _document(source: Path | str, plan: Plan) -> dict[str, Any]:
     selection = yaml_text.plain(plan.selection)
     files = [plan.selection.common.urdf, plan.selection.common.camera]
     files += [path for _, path in plan.selection.intrinsics]
-    contents = {str(file): _digest(file) for file in files if file is not None}
+    contents = {str(file): _digest(Path(file)) for file in files if file is not None}
     return dict(
         yaml_text.plain(
             {

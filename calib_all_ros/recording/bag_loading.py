@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.input_files import RecordingSource
 from calib_all_ros.recording.bag import Bag
 from calib_all_ros.recording.bag_storage import JOINT_STATE, TF_MESSAGE, DamagedFileError
 from calib_all_ros.recording.bag_topics import (
@@ -37,9 +37,6 @@ from calib_all_ros.recording.image_coding import decode_message
 from calib_all_ros.recording.joint_topics import merge_joint_topics, with_prefixes
 from calib_all_ros.recording.masks import mask_from_image, match_by_stamp
 from calib_all_ros.recording.recording import Mask, Recording, RecordingError, RgbImage, fingerprint
-
-"""Stamp in nanoseconds, names, positions."""
-
 
 _SECOND_NS = 1_000_000_000
 
@@ -100,32 +97,27 @@ class _Topics:
 
 
 def load_bag(
-    path: Path,
-    *,
-    image_topic: str | None,
-    camera_info_topic: str | None,
-    joint_topics: Sequence[str] | None,
-    joint_prefixes: Mapping[str, str],
-    mask_topic: str | None,
-    camera: CameraFile | None,
-    start_s: float | None,
-    end_s: float | None,
+    source: RecordingSource, camera: CameraFile | None, mask_topic: str | None
 ) -> Recording:
-    """Read a bag of ROS 1 or ROS 2; arguments as `load_recording`.
+    """Read a bag of ROS 1 or ROS 2.
 
     The cut from start_s to end_s is not made here: only the camera info has to stay the same
     within it.
 
+    Args:
+        source: What to read.
+        camera: Content of the camera file to use instead of the bag's camera info.
+        mask_topic: Topic of robot masks, "recorded" to find it, None for no masks.
+
     Raises:
         RecordingError: A topic is missing or ambiguous, or its messages cannot be used.
     """
+    path = Path(source.path)
     bag = Bag(path)
     # Each round that fails puts what is left in place of one damaged file.
     while True:
         try:
-            topics, notes, warnings = _choose_topics(
-                bag, image_topic, camera_info_topic, joint_topics, mask_topic, camera is None
-            )
+            topics, notes, warnings = _choose_topics(bag, source, mask_topic, camera is None)
             wanted = [topics.image, topics.camera_info, topics.masks, *topics.joints]
             statics = [t for t in bag.of_type(TF_MESSAGE) if t.endswith("/tf_static")]
             index = read_index(
@@ -140,10 +132,10 @@ def load_bag(
     if not index.joints:
         raise lacks(bag, f"no joint states on {', '.join(topics.joints)}")
     stamps = np.array([entry.stamp_ns for entry in entries], dtype=np.int64)
-    camera_used, more = _camera(bag, index, topics, camera, (start_s, end_s), stamps)
+    camera_used, more = _camera(bag, index, topics, camera, source, stamps)
     images = BagImages(bag, topics.image, entries, camera_used)
-    messages = with_prefixes(index.joints, joint_prefixes)
-    joints, joint_notes = merge_joint_topics(messages, named=joint_topics or ())
+    messages = with_prefixes(index.joints, source.joint_prefixes)
+    joints, joint_notes = merge_joint_topics(messages, named=source.joint_topics or ())
     urdf, urdf_notes = choose_robot_description(index.descriptions)
     masks = None
     if topics.masks is not None:
@@ -169,27 +161,22 @@ def load_bag(
 
 
 def _choose_topics(
-    bag: Bag,
-    image_topic: str | None,
-    camera_info_topic: str | None,
-    joint_topics: Sequence[str] | None,
-    mask_topic: str | None,
-    needs_camera_info: bool,
+    bag: Bag, source: RecordingSource, mask_topic: str | None, needs_camera_info: bool
 ) -> tuple[_Topics, tuple[str, ...], tuple[str, ...]]:
     """Return the topics to read, notes and warnings."""
     masks = None if mask_topic is None else choose_mask_topic(bag, mask_topic)
-    image, notes = choose_image_topic(bag, image_topic, masks)
+    image, notes = choose_image_topic(bag, source.image_topic, masks)
     info = None
     warnings: tuple[str, ...] = ()
     if needs_camera_info:
-        info, warnings = choose_camera_info_topic(bag, image, camera_info_topic)
+        info, warnings = choose_camera_info_topic(bag, image, source.camera_info_topic)
     states = bag.of_type(JOINT_STATE)
-    for name in joint_topics or ():
+    for name in source.joint_topics or ():
         if name not in states:
             raise no_topic(bag, name, "JointState", states)
     if not states:
         raise lacks(bag, "no joint states")
-    return _Topics(image, info, tuple(joint_topics or states), masks), notes, warnings
+    return _Topics(image, info, tuple(source.joint_topics or states), masks), notes, warnings
 
 
 def _camera(
@@ -197,7 +184,7 @@ def _camera(
     index: BagIndex,
     topics: _Topics,
     given: CameraFile | None,
-    window_s: tuple[float | None, float | None],
+    source: RecordingSource,
     stamps: Any,
 ) -> tuple[Camera, tuple[str, ...]]:
     """Return the camera of the images and warnings about its frame."""
@@ -207,7 +194,7 @@ def _camera(
         frame = camera.frame_id if given.names_frame else header_frame
     else:
         where = topics.camera_info or ""
-        info = _constant_info(index.camera_infos, where, window_s, int(stamps[0]))
+        info = _constant_info(index.camera_infos, where, source, int(stamps[0]))
         camera = camera_of(info, rectified=is_rectified(topics.image), where=where)
         frame = info.frame_id or header_frame
     warnings: tuple[str, ...] = ()
@@ -225,7 +212,7 @@ def _camera(
 def _constant_info(
     infos: list[tuple[int, CameraInfo]],
     where: str,
-    window_s: tuple[float | None, float | None],
+    source: RecordingSource,
     first_image_ns: int,
 ) -> CameraInfo:
     """Return the camera info that holds in the window; infos lists the changes.
@@ -235,13 +222,12 @@ def _constant_info(
     """
     if not infos:
         raise RecordingError(f"{where} holds no camera info: record it too, or give a camera file")
-    start_s, end_s = window_s
-    start_ns = first_image_ns + round((start_s or 0.0) * _SECOND_NS)
+    start_ns = first_image_ns + round((source.start_s or 0.0) * _SECOND_NS)
     before = [info for stamp, info in infos if stamp <= start_ns]
     current = before[-1] if before else infos[0][1]
     for stamp, info in infos:
         inside = stamp > start_ns and (
-            end_s is None or stamp <= first_image_ns + end_s * _SECOND_NS
+            source.end_s is None or stamp <= first_image_ns + source.end_s * _SECOND_NS
         )
         change = info.differs_from(current) if inside else None
         if change:

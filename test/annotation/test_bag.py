@@ -18,7 +18,8 @@ from calib_all_ros.annotation.frames import AnnotatedRecording, annotated_record
 from calib_all_ros.annotation.label_image import depth_millimetres
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.frame_tree import StaticTransform
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.ros_messages import RosMessages
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
@@ -126,7 +127,7 @@ def test_own_loader_reads_the_new_bag_with_its_tf(
 def test_part_of_a_bag_is_annotated_where_it_lies(
     simulated_bag: Path, demo_robot: Robot, calibration: Calibration, tmp_path: Path
 ) -> None:
-    recording = load_recording(simulated_bag, start_s=1.0, end_s=2.0)
+    recording = load_recording(RecordingSource(simulated_bag, start_s=1.0, end_s=2.0))
     annotated = annotated_recording(recording, demo_robot, calibration)
     write_annotated_bag(tmp_path / "out", annotated)
     found = on_topic(tmp_path / "out", f"{NAMESPACE}/eef_pose")

@@ -19,7 +19,8 @@ from calib_all_ros.annotation.frames import (
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot, load_robot
@@ -305,7 +306,7 @@ def test_path_traced_recordings(
     true_calibration: Callable[[Recording, Robot], Calibration],
 ) -> None:
     """Masks, links and depth as a path tracer has them that shares nothing with this project."""
-    recording = load_recording(shared_data / name, masks="recorded")
+    recording = load_recording(RecordingSource(shared_data / name, masks="recorded"))
     urdf = shared_data / "robots" / DATA[name]
     robot = load_robot(urdf, base_frame=recording.base_frame, mesh_paths=[urdf.parent])
     calibration = true_calibration(recording, robot)

@@ -15,8 +15,8 @@ from calib_all_ros.collection.finding import CollectionError
 from calib_all_ros.collection.settings import CollectionSettings
 from calib_all_ros.collection.stop_and_go import JointConfigurations, StopAndGoSettings
 from calib_all_ros.collection.stream_writer import StorageLimits, StreamMessage
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.bag_storage import CAMERA_INFO, IMAGE, JOINT_STATE, STRING, TF_MESSAGE
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 
 SECOND_NS = 1_000_000_000

@@ -11,7 +11,7 @@ from rosbags import rosbag1
 from calib_all_ros.collection.collector import Collector
 from calib_all_ros.collection.playback import BagTopics, play
 from calib_all_ros.collection.settings import CollectionSettings
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.recording import Recording, RecordingError
 from calib_all_ros.recording.ros_messages import RosMessages
 

@@ -24,7 +24,7 @@ from calib_all_ros.collection.stream_writer import (
     complete_recording,
     interrupted_recordings,
 )
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 
 HERE = Path(__file__).resolve().parent
 Usage = namedtuple("Usage", "free")

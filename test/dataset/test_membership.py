@@ -9,7 +9,8 @@ import pytest
 from calib_all_ros.dataset.membership import examine, result_for, unchecked_result
 from calib_all_ros.dataset.plan import SETUPS
 from calib_all_ros.dataset.run import DatasetRun
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
 
@@ -23,7 +24,7 @@ def joint(whole: DatasetRun) -> Calibration:
 def test_an_episode_of_the_setup_belongs(
     joint: Calibration, whole: DatasetRun, two_setups: Path, demo_robot: Robot
 ) -> None:
-    recording = load_recording(two_setups / "a1", masks="recorded")
+    recording = load_recording(RecordingSource(two_setups / "a1", masks="recorded"))
     member = examine(recording, demo_robot, joint, whole.plan.settings)
     assert member.belongs and member.status == "accepted" and member.reasons == ()
     result = result_for(recording, joint, member, "together")
@@ -35,7 +36,7 @@ def test_an_episode_of_the_setup_belongs(
 def test_an_episode_of_a_bumped_camera_does_not(
     joint: Calibration, whole: DatasetRun, two_setups: Path, demo_robot: Robot
 ) -> None:
-    recording = load_recording(two_setups / "b0", masks="recorded")
+    recording = load_recording(RecordingSource(two_setups / "b0", masks="recorded"))
     member = examine(recording, demo_robot, joint, whole.plan.settings)
     assert not member.belongs
     assert member.check.contour_px > 3.0
@@ -47,7 +48,9 @@ def test_a_weak_episode_belongs_where_it_agrees(
     """Two images alone would not be enough for a pose; they are enough to agree with one."""
     settings = whole.plan.settings
     for name, belongs in (("a0", True), ("b0", False)):
-        recording = load_recording(two_setups / name, masks="recorded").subset([0, 1])
+        recording = load_recording(RecordingSource(two_setups / name, masks="recorded")).subset(
+            [0, 1]
+        )
         member = examine(recording, demo_robot, joint, settings)
         assert member.belongs is belongs
         if belongs:
@@ -57,7 +60,7 @@ def test_a_weak_episode_belongs_where_it_agrees(
 def test_an_episode_that_cannot_be_asked_gets_a_warning(
     joint: Calibration, two_setups: Path
 ) -> None:
-    recording = load_recording(two_setups / "a0", masks="recorded")
+    recording = load_recording(RecordingSource(two_setups / "a0", masks="recorded"))
     result = unchecked_result(recording, joint, "the robot does not move", "together")
     np.testing.assert_array_equal(result.T_camera_base, joint.T_camera_base)
     assert result.verdict.status == "warning"

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calib_all_ros.input_files import RecordingSource
 from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import LerobotDataset
 from calib_all_ros.lerobot.episodes import load_episode
 from calib_all_ros.lerobot.joints import DatasetRobot
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.recording import RecordingError
 from calib_all_ros.robot.description import demo_urdf_path
 
@@ -79,17 +80,23 @@ def test_stamps_and_joints(truth: Any, dataset_path: Path) -> None:
 
 def test_the_address_gives_the_recording(truth: Any, dataset_path: Path, camera_json: Path) -> None:
     recording = load_recording(
-        f"{dataset_path}#episode=1,camera={truth.top}", camera=camera_json, urdf=demo_urdf_path()
+        RecordingSource(
+            f"{dataset_path}#episode=1,camera={truth.top}",
+            camera=camera_json,
+            urdf=demo_urdf_path(),
+        )
     )
     assert recording.source == f"{dataset_path}#episode=1,camera={truth.top}"
     assert len(recording) == 20
     assert recording.base_frame == "base_link"
     part = load_recording(
-        f"{dataset_path}#episode=1,camera={truth.top}",
-        camera=camera_json,
-        urdf=demo_urdf_path(),
-        start_s=1.0,
-        end_s=2.0,
+        RecordingSource(
+            f"{dataset_path}#episode=1,camera={truth.top}",
+            camera=camera_json,
+            urdf=demo_urdf_path(),
+            start_s=1.0,
+            end_s=2.0,
+        )
     )
     np.testing.assert_array_equal(part.image_stamps_ns / 250_000_000, [4, 5, 6, 7, 8])
 
@@ -108,24 +115,30 @@ def test_several_episodes_and_cameras_are_listed(
     truth: Any, dataset_path: Path, camera_json: Path
 ) -> None:
     with pytest.raises(RecordingError) as error:
-        load_recording(dataset_path, camera=camera_json)
+        load_recording(RecordingSource(dataset_path, camera=camera_json))
     message = str(error.value)
     assert "episode=N of 3 (0, 1, 2)" in message
     assert f"camera=KEY of {truth.top}, {truth.side}" in message
     assert f"{dataset_path}#episode=0,camera={truth.top}" in message
     with pytest.raises(RecordingError, match="camera=KEY") as error:
-        load_recording(f"{dataset_path}#episode=1", camera=camera_json)
+        load_recording(RecordingSource(f"{dataset_path}#episode=1", camera=camera_json))
     assert "episode=N" not in str(error.value)
 
 
 def test_what_is_not_there_is_named(truth: Any, dataset_path: Path, camera_json: Path) -> None:
     with pytest.raises(LerobotError, match="has no episode 7: it has 0, 1, 2"):
-        load_recording(f"{dataset_path}#episode=7,camera={truth.top}", camera=camera_json)
+        load_recording(
+            RecordingSource(f"{dataset_path}#episode=7,camera={truth.top}", camera=camera_json)
+        )
     with pytest.raises(LerobotError, match=r"no camera front; its cameras are: .*top, .*side"):
-        load_recording(f"{dataset_path}#episode=0,camera=front", camera=camera_json)
+        load_recording(
+            RecordingSource(f"{dataset_path}#episode=0,camera=front", camera=camera_json)
+        )
     with pytest.raises(LerobotError, match=r"no column qpos; it has: action, observation\.state"):
         load_recording(
-            f"{dataset_path}#episode=0,camera={truth.top},joints=qpos", camera=camera_json
+            RecordingSource(
+                f"{dataset_path}#episode=0,camera={truth.top},joints=qpos", camera=camera_json
+            )
         )
     with pytest.raises(LerobotError, match="no intrinsics of observation"):
         load_recording(f"{dataset_path}#episode=0,camera={truth.top}")
@@ -170,7 +183,9 @@ def test_intrinsics_of_another_resolution_are_refused(
     camera = tmp_path / "camera.json"
     camera.write_text('{"K": [60, 0, 31.5, 0, 60, 23.5, 0, 0, 1], "width": 64, "height": 48}')
     with pytest.raises(RecordingError, match=r"frame 0, is 320x240 but .* is for 64x48"):
-        load_recording(f"{dataset_path}#episode=0,camera={truth.top}", camera=camera)
+        load_recording(
+            RecordingSource(f"{dataset_path}#episode=0,camera={truth.top}", camera=camera)
+        )
 
 
 def test_times_have_to_grow(truth: Any, dataset_v21: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calib_all_ros.input_files import RecordingSource
 from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.joints import (
     DatasetRobot,
@@ -15,7 +16,7 @@ from calib_all_ros.lerobot.joints import (
     joint_positions,
     portable_description,
 )
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.recording import RecordingError
 from calib_all_ros.robot.description import demo_urdf_path, load_robot
 from calib_all_ros.robot.kinematics import RobotError
@@ -231,14 +232,16 @@ def test_the_address_takes_urdf_and_units_from_the_table(
         f"joint_names: {columns}}}",
     )
     source = f"{dataset_path}#episode=0,camera={truth.top},robots={path}"
-    recording = load_recording(source, camera=camera_json)
+    recording = load_recording(RecordingSource(source, camera=camera_json))
     assert recording.source == source
     assert recording.urdf is not None and "<robot" in recording.urdf
     assert recording.base_frame == "link_1"
     first, _ = recording.joints.at(0, ["joint_7"])
     assert first[0, 0] == pytest.approx(truth.arm[0, 0] * 3.141592653589793 / 180)
     assert any("could be in radians" in warning for warning in recording.warnings)
-    told = load_recording(source.replace("#", "#units=radians,"), camera=camera_json)
+    told = load_recording(
+        RecordingSource(source.replace("#", "#units=radians,"), camera=camera_json)
+    )
     first, _ = told.joints.at(0, ["joint_7"])
     assert first[0, 0] == pytest.approx(truth.arm[0, 0])
 

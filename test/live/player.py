@@ -25,6 +25,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, JointState
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
+from calib_all_ros.loading import load_recording
 from calib_all_ros.nodes.messages import (
     LATCHED,
     camera_info_message,
@@ -33,7 +34,6 @@ from calib_all_ros.nodes.messages import (
     transform_message,
 )
 from calib_all_ros.recording.image_coding import jpeg
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 
 NS_PER_S = 1_000_000_000

@@ -28,8 +28,9 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import Marker, MarkerArray
 
 from calib_all_ros.geometry import se3
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.nodes.messages import LATCHED, stamp_of, transform_message
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.store import ResultStore
@@ -146,7 +147,7 @@ def truth(simulated_folder: Path) -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def recorded(simulated_bag: Path) -> Recording:
-    return load_recording(simulated_bag, masks="recorded")
+    return load_recording(RecordingSource(simulated_bag, masks="recorded"))
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,7 @@ from tf2_msgs.msg import TFMessage
 from visualization_msgs.msg import MarkerArray
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.store import ResultStore
 

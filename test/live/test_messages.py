@@ -18,11 +18,11 @@ from std_msgs.msg import String
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.loading import load_recording
 from calib_all_ros.nodes import messages
 from calib_all_ros.recording.camera_info import CameraInfo as ReadCameraInfo
 from calib_all_ros.recording.camera_info import camera_of
 from calib_all_ros.recording.image_coding import decode_message
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.ros_messages import RosMessages
 
 LENSES = [

@@ -21,7 +21,7 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
 from calib_all_ros.results.store import ResultStore

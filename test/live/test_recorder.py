@@ -17,7 +17,7 @@ from rclpy.qos import QoSProfile
 from sensor_msgs.msg import Image
 from std_msgs.msg import String
 
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.recording.writing import JointSamples, write_folder
 

@@ -10,9 +10,10 @@ import pytest
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.pictures.overlay import AFTER, BEFORE, TARGET
 from calib_all_ros.pictures.results import CONTACT_SHEET_NAME, MAX_OVERLAYS, write_pictures
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
@@ -31,7 +32,7 @@ def robot() -> Robot:
 
 @pytest.fixture
 def recording(simulated_folder: Path) -> Recording:
-    return load_recording(simulated_folder, masks="recorded")
+    return load_recording(RecordingSource(simulated_folder, masks="recorded"))
 
 
 @pytest.fixture

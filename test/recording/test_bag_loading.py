@@ -11,7 +11,8 @@ import pytest
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.recording import Recording, RecordingError
 
 MCAP, SQLITE = StoragePlugin.MCAP, StoragePlugin.SQLITE3
@@ -92,7 +93,7 @@ def test_compressed_images(bags: Any) -> None:
 def test_raw_goes_before_its_compressed_twin(bags: Any) -> None:
     path = bags.write(bags.everything() + bags.jpegs())
     check(load_recording(path), bags)
-    compressed = load_recording(path, image_topic="/cam/image_raw/compressed")
+    compressed = load_recording(RecordingSource(path, image_topic="/cam/image_raw/compressed"))
     assert 0 < np.abs(compressed.images[2].astype(int) - bags.picture(2)).mean() < 3
 
 
@@ -115,19 +116,19 @@ def test_two_cameras_are_ambiguous(bags: Any) -> None:
     path = bags.write(bags.everything() + other)
     with pytest.raises(RecordingError, match=r"several.*/cam/image_raw, /wrist/image_raw"):
         load_recording(path)
-    check(load_recording(path, image_topic="/cam/image_raw"), bags)
+    check(load_recording(RecordingSource(path, image_topic="/cam/image_raw")), bags)
 
 
 def test_unknown_topics_list_what_exists(bags: Any) -> None:
     path = bags.write(bags.everything())
     with pytest.raises(RecordingError, match=r"no image topic '/x'.*/cam/image_raw"):
-        load_recording(path, image_topic="/x")
+        load_recording(RecordingSource(path, image_topic="/x"))
     with pytest.raises(RecordingError, match=r"no CameraInfo topic '/x'.*/cam/camera_info"):
-        load_recording(path, camera_info_topic="/x")
+        load_recording(RecordingSource(path, camera_info_topic="/x"))
     with pytest.raises(RecordingError, match=r"no JointState topic '/x'.*/joint_states"):
-        load_recording(path, joint_topics=["/x"])
+        load_recording(RecordingSource(path, joint_topics=["/x"]))
     with pytest.raises(RecordingError, match=r"no mask image topic '/x'.*/cam/image_raw"):
-        load_recording(path, masks="/x")
+        load_recording(RecordingSource(path, masks="/x"))
 
 
 def test_camera_info_elsewhere_is_taken_if_it_is_the_only_one(bags: Any) -> None:
@@ -147,7 +148,7 @@ def test_camera_info_must_be_clear(bags: Any) -> None:
     path = bags.write(bags.images() + bags.infos("/p/info") + bags.infos("/q/info") + bags.states())
     with pytest.raises(RecordingError, match="/p/info, /q/info"):
         load_recording(path)
-    assert load_recording(path, camera_info_topic="/q/info").camera.width == 64
+    assert load_recording(RecordingSource(path, camera_info_topic="/q/info")).camera.width == 64
 
 
 def test_no_camera_info_needs_a_camera_file(bags: Any) -> None:
@@ -156,7 +157,7 @@ def test_no_camera_info_needs_a_camera_file(bags: Any) -> None:
         load_recording(path)
     camera = bags.folder / "camera.yaml"
     camera.write_text("{K: [70, 0, 32, 0, 70, 24, 0, 0, 1], width: 64, height: 48}")
-    recording = load_recording(path, camera=camera)
+    recording = load_recording(RecordingSource(path, camera=camera))
     assert recording.camera.K[0, 0] == 70.0
     assert recording.camera.frame_id == "cam_optical_frame"
 
@@ -193,8 +194,8 @@ def test_camera_info_that_changes_is_refused_unless_cut(bags: Any) -> None:
     path = bags.write(bags.images() + infos + bags.states())
     with pytest.raises(RecordingError, match=r"fx 60.00 became 65.00.*0\.400 s"):
         load_recording(path)
-    assert load_recording(path, end_s=0.35).camera.K[0, 0] == 60.0
-    assert load_recording(path, start_s=0.4).camera.K[0, 0] == 65.0
+    assert load_recording(RecordingSource(path, end_s=0.35)).camera.K[0, 0] == 60.0
+    assert load_recording(RecordingSource(path, start_s=0.4)).camera.K[0, 0] == 65.0
 
 
 def test_frame_without_optical_in_its_name_is_noted(bags: Any) -> None:
@@ -211,7 +212,7 @@ def test_joints_of_several_topics_are_merged(bags: Any) -> None:
     positions, valid = recording.joints.at(bags.stamps, ("b", "a"))
     assert valid.all()
     np.testing.assert_allclose(positions[:, ::-1], [bags.position(s) for s in bags.stamps])
-    only = load_recording(path, joint_topics=["/gripper/joint_states"])
+    only = load_recording(RecordingSource(path, joint_topics=["/gripper/joint_states"]))
     assert only.joints.names == ("b",)
 
 
@@ -271,25 +272,27 @@ def test_repeated_stamps_are_left_out(bags: Any) -> None:
 
 
 def test_cut_by_seconds(bags: Any) -> None:
-    recording = load_recording(bags.write(bags.everything()), start_s=0.1, end_s=0.35)
+    recording = load_recording(
+        RecordingSource(bags.write(bags.everything()), start_s=0.1, end_s=0.35)
+    )
     assert recording.image_stamps_ns.tolist() == bags.stamps[1:4]
     np.testing.assert_array_equal(recording.images[2], bags.picture(3))
     with pytest.raises(RecordingError, match="only 0 images between 9"):
-        load_recording(bags.folder / "bag", start_s=9)
+        load_recording(RecordingSource(bags.folder / "bag", start_s=9))
 
 
 def test_mask_topic_is_matched_by_stamp(bags: Any) -> None:
     masks = bags.masks(late_ns=400_000)
     del masks[3]
     path = bags.write(bags.everything() + masks)
-    recording = load_recording(path, masks="/robot_mask/compressed")
+    recording = load_recording(RecordingSource(path, masks="/robot_mask/compressed"))
     assert recording.masks is not None and len(recording.masks) == bags.frames
     assert recording.masks[3] is None
     for i in (0, 1, 2, 4, 5):
         np.testing.assert_array_equal(recording.masks[i], bags.mask(i))
     assert recording.warnings == ()
     assert load_recording(path).masks is None
-    recorded = load_recording(path, masks="recorded").masks
+    recorded = load_recording(RecordingSource(path, masks="recorded")).masks
     assert recorded is not None
     np.testing.assert_array_equal(recorded[1], bags.mask(1))
 
@@ -298,14 +301,14 @@ def test_a_mask_topic_is_no_camera(bags: Any) -> None:
     path = bags.write(bags.masks() + bags.infos() + bags.states())
     with pytest.raises(RecordingError, match=r"called a mask \(/robot_mask/compressed\)"):
         load_recording(path)
-    named = load_recording(path, image_topic="/robot_mask/compressed")
+    named = load_recording(RecordingSource(path, image_topic="/robot_mask/compressed"))
     assert len(named) == bags.frames
 
 
 def test_masks_far_from_any_image_are_refused(bags: Any) -> None:
     path = bags.write(bags.everything() + bags.masks(late_ns=7_000_000_000))
     with pytest.raises(RecordingError, match=r"no mask on /robot_mask/compressed.* ms away"):
-        load_recording(path, masks="/robot_mask")
+        load_recording(RecordingSource(path, masks="/robot_mask"))
 
 
 def test_static_transforms_of_all_files(bags: Any) -> None:
@@ -403,8 +406,10 @@ def test_development_bag_equals_its_folder(shared_data: Path, name: str) -> None
 
 
 def test_development_bag_with_masks(shared_data: Path) -> None:
-    bag = load_recording(shared_data / "real_franka" / "bag", masks="/robot_mask/compressed")
-    folder = load_recording(shared_data / "real_franka", masks="recorded")
+    bag = load_recording(
+        RecordingSource(shared_data / "real_franka" / "bag", masks="/robot_mask/compressed")
+    )
+    folder = load_recording(RecordingSource(shared_data / "real_franka", masks="recorded"))
     assert len(bag) == 10 and bag.masks is not None and folder.masks is not None
     for i in (0, 9):
         np.testing.assert_array_equal(bag.masks[i], folder.masks[i])

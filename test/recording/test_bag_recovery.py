@@ -14,8 +14,8 @@ from mcap.writer import Writer as McapWriter
 from rosbags.rosbag1 import Writer as Writer1
 from rosbags.rosbag2 import CompressionMode, StoragePlugin
 
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.bag_recovery import salvaged_messages
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording, RecordingError
 
 MCAP, SQLITE = StoragePlugin.MCAP, StoragePlugin.SQLITE3

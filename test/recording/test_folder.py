@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.recording import RecordingError
 from calib_all_ros.recording.writing import JointSamples, write_folder
 
@@ -53,7 +54,7 @@ def test_folder_reads_back(bags: Any, folder: Path) -> None:
 
 
 def test_recorded_masks(bags: Any, folder: Path) -> None:
-    masks = load_recording(folder, masks="recorded", start_s=0.2).masks
+    masks = load_recording(RecordingSource(folder, masks="recorded", start_s=0.2)).masks
     assert masks is not None and len(masks) == 4
     np.testing.assert_array_equal(masks[0], bags.mask(2))
 
@@ -83,7 +84,7 @@ def test_joint_states_as_csv(bags: Any, folder: Path) -> None:
 
 def test_frames_are_ordered_by_stamp(bags: Any, folder: Path) -> None:
     edit(folder / "timestamps.json", image_stamps_ns=bags.stamps[::-1])
-    recording = load_recording(folder, masks="recorded")
+    recording = load_recording(RecordingSource(folder, masks="recorded"))
     assert recording.image_stamps_ns.tolist() == bags.stamps
     assert np.abs(recording.images[0].astype(int) - bags.picture(5)).mean() < 4
     assert recording.masks is not None
@@ -98,7 +99,7 @@ def test_camera_without_frame_is_noted(folder: Path) -> None:
 def test_camera_argument_replaces_the_folders_own(folder: Path, tmp_path: Path) -> None:
     camera = tmp_path / "other.yaml"
     camera.write_text("{K: [70, 0, 32, 0, 70, 24, 0, 0, 1], width: 64, height: 48}")
-    assert load_recording(folder, camera=camera).camera.K[0, 0] == 70.0
+    assert load_recording(RecordingSource(folder, camera=camera)).camera.K[0, 0] == 70.0
 
 
 @pytest.mark.parametrize("name", ["joint_states", "camera", "timestamps"])
@@ -157,7 +158,7 @@ def test_nan_in_json_names_joint_and_stamp(folder: Path) -> None:
 
 
 def test_development_folder(shared_data: Path) -> None:
-    recording = load_recording(shared_data / "d2", masks="recorded")
+    recording = load_recording(RecordingSource(shared_data / "d2", masks="recorded"))
     assert len(recording) == 60 and recording.images[59].shape == (480, 640, 3)
     assert recording.joints.names[0] == "elbow_joint" and recording.base_frame == "base_link"
     assert recording.masks is not None and recording.masks[0] is not None

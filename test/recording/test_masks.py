@@ -8,8 +8,9 @@ import cv2
 import numpy as np
 import pytest
 
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.image_coding import png
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.masks import mask_from_image, masks_from_folder, match_by_stamp
 from calib_all_ros.recording.recording import RecordingError
 
@@ -86,7 +87,7 @@ def test_wrong_size_names_file_and_both_sizes(bags: Any) -> None:
 def test_folder_of_masks_for_a_bag(bags: Any) -> None:
     path = bags.write(bags.everything())
     folder = write_masks(bags, [f"{i:06d}" for i in range(6)])
-    masks = load_recording(path, masks=folder, start_s=0.1).masks
+    masks = load_recording(RecordingSource(path, masks=folder, start_s=0.1)).masks
     assert masks is not None and len(masks) == 5
     np.testing.assert_array_equal(masks[0], bags.mask(1))
 
@@ -94,13 +95,13 @@ def test_folder_of_masks_for_a_bag(bags: Any) -> None:
 def test_masks_of_a_bag_named_by_stamp(bags: Any) -> None:
     path = bags.write(bags.everything())
     folder = write_masks(bags, [str(stamp) for stamp in bags.stamps[2:4]])
-    masks = load_recording(path, masks=str(folder)).masks
+    masks = load_recording(RecordingSource(path, masks=str(folder))).masks
     assert masks is not None and masks[1] is None
     np.testing.assert_array_equal(masks[3], bags.mask(1))
 
 
 def test_mask_folder_that_is_not_there(bags: Any, shared_data: Path) -> None:
     with pytest.raises(RecordingError, match="no masks at /nowhere"):
-        load_recording(shared_data / "d1", masks="/nowhere")
+        load_recording(RecordingSource(shared_data / "d1", masks="/nowhere"))
     with pytest.raises(RecordingError, match="0 topics called masks"):
-        load_recording(bags.write(bags.everything()), masks="recorded")
+        load_recording(RecordingSource(bags.write(bags.everything()), masks="recorded"))

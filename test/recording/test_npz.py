@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.npz import movable_joints
 from calib_all_ros.recording.recording import RecordingError
 
@@ -41,7 +42,7 @@ def npz(bags: Any) -> Path:
 
 
 def test_npz_with_joint_names(bags: Any, npz: Path, camera: Path) -> None:
-    recording = load_recording(npz, camera=camera, joint_names=["x", "y"])
+    recording = load_recording(RecordingSource(npz, camera=camera, joint_names=["x", "y"]))
     np.testing.assert_array_equal(recording.images[3], bags.picture(3))
     assert np.diff(recording.image_stamps_ns).tolist() == [10**9] * 5
     positions, valid = recording.joints.at(recording.image_stamps_ns, ("y", "x"))
@@ -54,25 +55,30 @@ def test_joint_names_from_the_urdf(npz: Path, camera: Path, tmp_path: Path) -> N
     urdf = tmp_path / "robot.urdf"
     urdf.write_text(URDF)
     assert movable_joints(urdf) == movable_joints(URDF) == ("pan", "lift", "finger")
-    assert load_recording(npz, camera=camera, urdf=urdf).joints.names == ("pan", "lift")
+    assert load_recording(RecordingSource(npz, camera=camera, urdf=urdf)).joints.names == (
+        "pan",
+        "lift",
+    )
 
 
 def test_camera_is_required(npz: Path) -> None:
     with pytest.raises(RecordingError, match=r"holds no camera intrinsics: give a camera file"):
-        load_recording(npz, joint_names=["x", "y"])
+        load_recording(RecordingSource(npz, joint_names=["x", "y"]))
 
 
 def test_joint_names_are_required(npz: Path, camera: Path) -> None:
     with pytest.raises(RecordingError, match="does not name its 2 joints"):
-        load_recording(npz, camera=camera)
+        load_recording(RecordingSource(npz, camera=camera))
     with pytest.raises(RecordingError, match="2 joints but 1 names were given: x"):
-        load_recording(npz, camera=camera, joint_names=["x"])
+        load_recording(RecordingSource(npz, camera=camera, joint_names=["x"]))
     with pytest.raises(RecordingError, match="moves only 1: pan"):
         load_recording(
-            npz, camera=camera, urdf='<robot><joint name="pan" type="revolute"/></robot>'
+            RecordingSource(
+                npz, camera=camera, urdf='<robot><joint name="pan" type="revolute"/></robot>'
+            )
         )
     with pytest.raises(RecordingError, match=r"nowhere.urdf cannot be read"):
-        load_recording(npz, camera=camera, urdf="nowhere.urdf")
+        load_recording(RecordingSource(npz, camera=camera, urdf="nowhere.urdf"))
 
 
 def test_missing_key_lists_what_exists(camera: Path, tmp_path: Path) -> None:
@@ -81,7 +87,7 @@ def test_missing_key_lists_what_exists(camera: Path, tmp_path: Path) -> None:
     with pytest.raises(
         RecordingError, match="no captured_joint_values; it has: rgb_images, joints"
     ):
-        load_recording(path, camera=camera, joint_names=["x", "y"])
+        load_recording(RecordingSource(path, camera=camera, joint_names=["x", "y"]))
 
 
 @pytest.mark.parametrize(
@@ -99,10 +105,10 @@ def test_content_that_does_not_fit(
     path = tmp_path / "bad.npz"
     np.savez(path, rgb_images=images, captured_joint_values=joints)
     with pytest.raises(RecordingError, match=message):
-        load_recording(path, camera=camera, joint_names=["x", "y"])
+        load_recording(RecordingSource(path, camera=camera, joint_names=["x", "y"]))
 
 
 def test_truncated_npz(npz: Path, camera: Path) -> None:
     npz.write_bytes(npz.read_bytes()[:3000])
     with pytest.raises(RecordingError, match="cannot be read"):
-        load_recording(npz, camera=camera, joint_names=["x", "y"])
+        load_recording(RecordingSource(npz, camera=camera, joint_names=["x", "y"]))

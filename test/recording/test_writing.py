@@ -10,7 +10,8 @@ import pytest
 from rosbags.interfaces import QosDurability
 from rosbags.rosbag2 import Reader
 
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.recording.writing import JointSamples, write_bag, write_folder
 
 
@@ -30,7 +31,7 @@ def content(bags: Any) -> dict[str, Any]:
 def test_bag_reads_back(bags: Any, compressed: bool) -> None:
     path = bags.folder / "written"
     write_bag(path, **content(bags), compressed=compressed)
-    recording = load_recording(path, masks="recorded")
+    recording = load_recording(RecordingSource(path, masks="recorded"))
     assert recording.image_stamps_ns.tolist() == bags.stamps
     for i in range(6):
         difference = np.abs(recording.images[i].astype(int) - bags.picture(i)).mean()

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.simulation.command import simulate_to
 from calib_all_ros.simulation.settings import SimulationError, SimulationSettings
 
@@ -20,7 +21,7 @@ SMALL = SimulationSettings(
 @pytest.mark.parametrize("as_bag", [False, True])
 def test_written_recording_is_read_back(tmp_path: Path, as_bag: bool) -> None:
     made = simulate_to(tmp_path / "demo", settings=SMALL, as_bag=as_bag)
-    read = load_recording(tmp_path / "demo", masks="recorded")
+    read = load_recording(RecordingSource(tmp_path / "demo", masks="recorded"))
     assert len(read.images) == 3
     np.testing.assert_array_equal(read.image_stamps_ns, made.image_stamps_ns)
     np.testing.assert_allclose(read.camera.K, made.camera.K)

@@ -11,7 +11,8 @@ import pytest
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.recording.loading import load_recording
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.robot.description import Robot, load_robot
 from calib_all_ros.simulation.simulator import SimulatedRecording
 from calib_all_ros.solving.estimate import Estimate
@@ -195,7 +196,7 @@ def test_subset_takes_everything_along(problem: SilhouetteProblem) -> None:
     ("name", "urdf"), [("d2", "ur5e/ur5e_robotiq85.urdf"), ("d3", "xarm7/xarm7_gripper.urdf")]
 )
 def test_fits_masks_of_a_path_tracer(name: str, urdf: str, shared_data: Path) -> None:
-    recording = load_recording(shared_data / name, masks="recorded")
+    recording = load_recording(RecordingSource(shared_data / name, masks="recorded"))
     robot = load_robot(shared_data / "robots" / urdf, base_frame=recording.base_frame)
     truth = recording.reference_T_camera_base
     assert truth is not None and recording.masks is not None

@@ -12,12 +12,13 @@ import cv2
 import numpy as np
 import pytest
 
+from calib_all_ros.input_files import RecordingSource
+from calib_all_ros.loading import load_recording
 from calib_all_ros.masks.grounded_sam2 import make_segmenter
 from calib_all_ros.masks.mask_judgement import MaskLimits
 from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksError
 from calib_all_ros.models.checkpoints import FoundCheckpoint
 from calib_all_ros.models.errors import ModelUnavailableError
-from calib_all_ros.recording.loading import load_recording
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.settings import MaskSettings
 
@@ -78,7 +79,7 @@ def test_from_a_click_to_masks_that_the_package_reads(
     made = {k: mask for k, mask in zip((0, 1, 3), found.masks, strict=True) if mask is not None}
     assert made and all(mask.shape == (HEIGHT, WIDTH) for mask in made.values())
     (place,) = (tmp_path / "kitchen.masks").iterdir()
-    read = load_recording(tmp_path / "kitchen", masks=place).masks
+    read = load_recording(RecordingSource(tmp_path / "kitchen", masks=place)).masks
     assert read is not None
     for k in range(COUNT):
         mask = read[k]
