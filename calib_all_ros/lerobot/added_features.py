@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Features that are added to a dataset: how they are described, and what their columns hold.
+"""Features that are added to a dataset: description, names, values of their columns.
 
 LeRobot's features are columns with one value per frame; what is the same for a whole episode is
 repeated, as the task is. Only such columns reach a data loader, and only they survive LeRobot's own
@@ -50,7 +50,7 @@ def annotation_key(key: str, quantity: str) -> str:
 
 
 def matrix_names(symbol: str, size: int) -> tuple[str, ...]:
-    """Return names of the entries of a square matrix, row by row: ``T_00``, ``T_01``, ..."""
+    """Return names of a square matrix' entries, row by row: ``T_00``, ``T_01``, ..."""
     return tuple(f"{symbol}_{row}{column}" for row in range(size) for column in range(size))
 
 
@@ -164,30 +164,46 @@ class FeatureSource:
     features: tuple[AddedFeature, ...]
     values: Callable[[Episode], Values | None]
 
+    def checked(self, episode: Episode) -> Values:
+        """Return the values in an episode; what stands for them where nothing is known.
 
-def values_of(source: FeatureSource, episode: Episode) -> Values:
-    """Return the values of a source in an episode, checked; what stands for them without any.
+        Raises:
+            LerobotError: A feature is missing, has not one value per frame, or values that do not
+                fit.
+        """
+        values = self.values(episode)
+        if values is None:
+            values = {feature.key: feature.missing(episode.length) for feature in self.features}
+        for feature in self.features:
+            count = len(values.get(feature.key, ()))
+            if count != episode.length:
+                raise LerobotError(
+                    f"{feature.key} has {count} values for the {episode.length} frames of episode "
+                    f"{episode.index}: give one per frame"
+                )
+        return {feature.key: feature.checked(values[feature.key]) for feature in self.features}
 
-    Raises:
-        LerobotError: A feature is missing, has not one value per frame, or values that do not fit.
+
+@dataclass(frozen=True)
+class EpisodeColumn:
+    """An added column of the metadata of the episodes.
+
+    Attributes:
+        name: Name of the column.
+        kind: "string" or "double", a list of them ("list<string>", "list<double>") or a matrix
+            ("list<list<double>>").
+        values: By the number of the episode; null where there is none.
     """
-    values = source.values(episode)
-    if values is None:
-        values = {feature.key: feature.missing(episode.length) for feature in source.features}
-    for feature in source.features:
-        count = len(values.get(feature.key, ()))
-        if count != episode.length:
-            raise LerobotError(
-                f"{feature.key} has {count} values for the {episode.length} frames of episode "
-                f"{episode.index}: give one per frame"
-            )
-    return {feature.key: feature.checked(values[feature.key]) for feature in source.features}
+
+    name: str
+    kind: str
+    values: Mapping[int, Any]
 
 
 def kept_values(
     dataset: LerobotDataset, features: Sequence[AddedFeature], family: Collection[str]
 ) -> Callable[[Episode], Values | None]:
-    """Return what reads the stored values of an episode; pictures stay the files they are.
+    """Return what reads the stored values of an episode of features that are written again.
 
     Args:
         dataset: The dataset.
@@ -196,7 +212,8 @@ def kept_values(
             out.
 
     Returns:
-        A function that returns the values by key, None where the dataset has none of the family.
+        A function that returns the values by key, pictures as the files they are; None where the
+        dataset has none of the family.
 
     Raises:
         LerobotError: The dataset has other features of the family than are written, or describes
@@ -207,7 +224,10 @@ def kept_values(
         return lambda _: None
     entries = {feature.key: feature.entry() for feature in features}
     differing = sorted(described.keys() ^ entries.keys()) or [
-        key for key, entry in entries.items() if not _says(described[key], entry)
+        key
+        for key, entry in entries.items()
+        # LeRobot's tools may have added to a description.
+        if not isinstance(described[key], dict) or {**described[key], **entry} != described[key]
     ]
     if differing:
         raise LerobotError(
@@ -215,32 +235,18 @@ def kept_values(
             f"{differing[0]}: write the same parts for the same robot and image size, or begin "
             "with the original dataset"
         )
-    return lambda episode: _stored(dataset, features, episode)
 
+    def stored(episode: Episode) -> Values:
+        of_episode = [("episode_index", "=", episode.index)]
+        columns = [*entries, "frame_index"]
+        table = parquet().read_table(episode.data, columns=columns, filters=of_episode)
+        table = table.sort_by("frame_index")
+        values: dict[str, list[Any]] = {key: table.column(key).to_pylist() for key in entries}
+        for feature in features:
+            if feature.is_image:
+                where = f"{feature.key} in episode {episode.index} of {dataset.path}"
+                cells = values[feature.key]
+                values[feature.key] = [image_file(cell, dataset.path, where) for cell in cells]
+        return values
 
-def _says(described: Any, entry: dict[str, Any]) -> bool:
-    """Return whether a description says what an entry says; LeRobot's tools may say more."""
-    return isinstance(described, dict) and all(
-        described.get(name) == value for name, value in entry.items()
-    )
-
-
-def _stored(dataset: LerobotDataset, features: Sequence[AddedFeature], episode: Episode) -> Values:
-    keys = [feature.key for feature in features]
-    table = (
-        parquet()
-        .read_table(
-            episode.data,
-            columns=[*keys, "frame_index"],
-            filters=[("episode_index", "=", episode.index)],
-        )
-        .sort_by("frame_index")
-    )
-    values: dict[str, list[Any]] = {key: table.column(key).to_pylist() for key in keys}
-    for feature in features:
-        if feature.is_image:
-            where = f"{feature.key} in episode {episode.index} of {dataset.path}"
-            values[feature.key] = [
-                image_file(cell, dataset.path, where) for cell in values[feature.key]
-            ]
-    return values
+    return stored

@@ -7,18 +7,18 @@ camera; the metadata of each episode say the same in full precision, with reason
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import COEFFICIENT_COUNTS
 from calib_all_ros.lerobot.added_features import (
     CALIBRATION,
     AddedFeature,
+    EpisodeColumn,
     FeatureSource,
     Values,
     calibration_key,
@@ -27,18 +27,41 @@ from calib_all_ros.lerobot.added_features import (
 )
 from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import Episode, LerobotDataset
-from calib_all_ros.lerobot.writing import EpisodeColumn, OnFile, write_features
+from calib_all_ros.lerobot.writing import OnFile, write_features
 from calib_all_ros.results.calibration import Calibration
 
 VERDICTS = {"not calibrated": -1, "rejected": 0, "warning": 1, "accepted": 2}
 """Codes of the feature ``verdict``."""
 
-_QUALITY = ("expected_position_m", "expected_rotation_rad", "lag_s")
+# The entries of the feature ``quality``, and what stands for one that is not known.
+_QUALITY = {"expected_position_m": -1.0, "expected_rotation_rad": -1.0, "lag_s": 0.0}
 # What a feature says once for all episodes.
 _COMMON = ("distortion_model", "optical_frame", "base_frame")
 _USUAL_COUNT = {"plumb_bob": 5, "rational_polynomial": 8}
 
 Results = Mapping[tuple[int, str], Calibration]
+Record = dict[str, Any]
+# What the metadata of an episode say of a calibration, and of which kind each entry is.
+_MATRIX = "list<list<double>>"
+_KINDS = {
+    "status": "string",
+    "reasons": "list<string>",
+    "T_base_camera": _MATRIX,
+    "covariance": _MATRIX,
+    "expected_position_m": "double",
+    "expected_rotation_rad": "double",
+    "lag_s": "double",
+    "K": _MATRIX,
+    "distortion": "list<double>",
+    "distortion_model": "string",
+    "optical_frame": "string",
+    "base_frame": "string",
+    "robot": "string",
+    "description_hash": "string",
+    "fingerprint": "string",
+    "package_version": "string",
+    "created": "string",
+}
 
 
 def write_calibrations(
@@ -50,7 +73,7 @@ def write_calibrations(
 ) -> Path:
     """Write a dataset in which each frame knows where its cameras are.
 
-    For each camera ``C`` (short for its feature, see `lerobot.naming.camera_name`) there are
+    For each camera ``C`` (short for its feature, see `camera_name`) there are
 
     ===============================  =======  ====  ==========================================
     ``calibration.C.T_base_camera``  float32  [16]  (4, 4) row by row, maps points of the optical
@@ -80,38 +103,33 @@ def write_calibrations(
             lens models in different episodes, or as `write_features`.
         ModelUnavailableError: pyarrow is not installed.
     """
-    sources, columns = calibration_additions(dataset, results)
+    sources, columns = _calibration_additions(dataset, results)
     return write_features(dataset, out, sources, columns=columns, on_progress=on_progress)
 
 
-def calibration_additions(
+def _calibration_additions(
     dataset: LerobotDataset, results: Results
 ) -> tuple[list[FeatureSource], list[EpisodeColumn]]:
-    """Return the features and the columns of the metadata that hold calibrations.
-
-    Args:
-        dataset: The dataset.
-        results: Calibrations by episode and feature of the camera. Each is asked for once and
-            not kept, so that a mapping that reads files on access needs little memory.
-
-    Raises:
-        LerobotError: A result is of no episode or camera of the dataset, or a camera has several
-            lens models, optical frames or base frames.
-    """
     records: dict[str, dict[int, Record]] = {}
     for episode, camera in results:
         dataset.row(episode)
         dataset.check_camera(camera)
-        record = calibration_record(results[episode, camera])
+        record = _record(results[episode, camera])
         records.setdefault(camera, {})[episode] = record
     if not records:
         raise LerobotError(
             f"no calibrations were given for {dataset.path}: there is nothing to add"
         )
     cameras = [camera for camera in dataset.cameras if camera in records]
-    sources = [_source(dataset, camera, records[camera]) for camera in cameras]
-    columns = [column for camera in cameras for column in _columns(camera, records[camera])]
-    return sources, columns
+    return [_source(dataset, camera, records[camera]) for camera in cameras], [
+        EpisodeColumn(
+            f"{CALIBRATION}/{camera_name(camera)}/{name}",
+            kind,
+            {episode: record[name] for episode, record in records[camera].items()},
+        )
+        for camera in cameras
+        for name, kind in _KINDS.items()
+    ]
 
 
 def _source(dataset: LerobotDataset, camera: str, records: Mapping[int, Record]) -> FeatureSource:
@@ -130,7 +148,7 @@ def _source(dataset: LerobotDataset, camera: str, records: Mapping[int, Record])
         AddedFeature(key("K"), "float32", (9,), matrix_names("K", 3), pixels),
         AddedFeature(key("distortion"), "float32", (count,), None, lens),
         AddedFeature(key("verdict"), "int64", (1,), None, {"codes": VERDICTS}),
-        AddedFeature(key("quality"), "float32", (3,), _QUALITY, error),
+        AddedFeature(key("quality"), "float32", (3,), tuple(_QUALITY), error),
     )
 
     def values(episode: Episode) -> Values | None:
@@ -144,23 +162,13 @@ def _source(dataset: LerobotDataset, camera: str, records: Mapping[int, Record])
             key("distortion"): [*distortion, *[0.0] * (count - len(distortion))],
             key("verdict"): VERDICTS[record["status"]],
             key("quality"): [
-                _or(record["expected_position_m"], -1.0),
-                _or(record["expected_rotation_rad"], -1.0),
-                _or(record["lag_s"], 0.0),
+                unknown if record[name] is None else record[name]
+                for name, unknown in _QUALITY.items()
             ],
         }
         return {name: [value] * episode.length for name, value in row.items()}
 
     return FeatureSource(features, values)
-
-
-def _columns(camera: str, records: Mapping[int, Record]) -> list[EpisodeColumn]:
-    prefix = f"{CALIBRATION}/{camera_name(camera)}"
-
-    def value_of(name: str) -> Callable[[int], Any]:
-        return lambda episode: records[episode][name] if episode in records else None
-
-    return [EpisodeColumn(f"{prefix}/{name}", kind, value_of(name)) for name, kind in KINDS.items()]
 
 
 def _only(name: str, dataset: LerobotDataset, camera: str, records: Mapping[int, Record]) -> str:
@@ -173,45 +181,12 @@ def _only(name: str, dataset: LerobotDataset, camera: str, records: Mapping[int,
     return found[0]
 
 
-def _or(figure: float | None, otherwise: float) -> float:
-    return otherwise if figure is None else figure
-
-
-_MATRIX = "list<list<double>>"
-
-KINDS = {
-    "status": "string",
-    "reasons": "list<string>",
-    "T_base_camera": _MATRIX,
-    "covariance": _MATRIX,
-    "expected_position_m": "double",
-    "expected_rotation_rad": "double",
-    "lag_s": "double",
-    "K": _MATRIX,
-    "distortion": "list<double>",
-    "distortion_model": "string",
-    "optical_frame": "string",
-    "base_frame": "string",
-    "robot": "string",
-    "description_hash": "string",
-    "fingerprint": "string",
-    "package_version": "string",
-    "created": "string",
-}
-"""Names of a record's entries, and of which kind each is."""
-
-Record = dict[str, Any]
-
-
-def calibration_record(result: Calibration) -> Record:
-    """Return the entries of a calibration, None for those that it does not have.
-
-    Poses, covariance and the expected error are those of `Calibration`, in metres and radians; K
-    has the focal scale that the calibration found.
-    """
+def _record(result: Calibration) -> Record:
+    """Return the entries of a calibration, in metres and radians; None for those it has not."""
     position_mm = result.quality.get("expected_position_mm")
     rotation_deg = result.quality.get("expected_rotation_deg")
-    covariance = result.covariance
+    camera, covariance = result.camera, result.covariance
+    scale = result.focal_scale or 1.0
     return {
         "status": result.verdict.status,
         "reasons": list(result.verdict.reasons),
@@ -220,12 +195,10 @@ def calibration_record(result: Calibration) -> Record:
         "expected_position_m": None if position_mm is None else 1e-3 * position_mm,
         "expected_rotation_rad": None if rotation_deg is None else float(np.radians(rotation_deg)),
         "lag_s": None if result.lag_ms is None else 1e-3 * result.lag_ms,
-        "K": _K(result).tolist(),
-        "distortion": result.camera.distortion.tolist(),
-        "distortion_model": "plumb_bob"
-        if result.camera.model == "pinhole"
-        else result.camera.model,
-        "optical_frame": result.camera.frame_id,
+        "K": (camera.K * [[scale, 1.0, 1.0], [1.0, scale, 1.0], [1.0, 1.0, 1.0]]).tolist(),
+        "distortion": camera.distortion.tolist(),
+        "distortion_model": "plumb_bob" if camera.model == "pinhole" else camera.model,
+        "optical_frame": camera.frame_id,
         "base_frame": result.robot.base_frame,
         "robot": result.robot.name,
         "description_hash": result.robot.description_hash,
@@ -233,10 +206,3 @@ def calibration_record(result: Calibration) -> Record:
         "package_version": result.provenance.package_version,
         "created": result.provenance.created,
     }
-
-
-def _K(result: Calibration) -> NDArray[np.float64]:
-    K: NDArray[np.float64] = result.camera.K.copy()
-    K[0, 0] *= result.focal_scale or 1.0
-    K[1, 1] *= result.focal_scale or 1.0
-    return K

@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing data files anew with more columns."""
+"""Data files with added columns, and the statistics of these.
+
+Statistics are laid out as LeRobot computes those of its own features: both versions of the format
+keep minimum, maximum, mean, standard deviation and count; version 3.0 also quantiles. Pictures are
+counted by channel, from 0 to 1.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +17,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.lerobot.added_features import AddedFeature, FeatureSource, Values, values_of
+from calib_all_ros.lerobot.added_features import AddedFeature, FeatureSource, Values
 from calib_all_ros.lerobot.address import LerobotError
 from calib_all_ros.lerobot.dataset import V30, LerobotDataset
 from calib_all_ros.lerobot.tables import EXTRA, parquet
@@ -29,13 +34,14 @@ class DataRewriter:
         sources: Features and their values.
 
     Attributes:
+        features: The added features.
         statistics: Of each episode written so far, those of each feature.
         lengths: Number of frames of each such episode.
     """
 
     def __init__(self, dataset: LerobotDataset, sources: Sequence[FeatureSource]) -> None:
         self._dataset, self._sources = dataset, sources
-        self._features = [feature for source in sources for feature in source.features]
+        self.features = [feature for source in sources for feature in source.features]
         self._current: tuple[int, Values] | None = None
         self.statistics: dict[int, dict[str, Statistics]] = {}
         self.lengths: dict[int, int] = {}
@@ -50,23 +56,19 @@ class DataRewriter:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             file = pq.ParquetFile(path)
-            schema = None
             writer = None
             for group in range(file.metadata.num_row_groups):
-                if not file.metadata.row_group(group).num_rows:
-                    continue
-                table = self._extended(file.read_row_group(group), path)
-                if writer is None:
-                    schema = table.schema
-                    writer = pq.ParquetWriter(target, schema, compression="snappy")
-                writer.write_table(table.cast(schema))
+                if file.metadata.row_group(group).num_rows:
+                    table = self._extended(file.read_row_group(group), path)
+                    writer = writer or pq.ParquetWriter(target, table.schema, compression="snappy")
+                    writer.write_table(table.cast(writer.schema))
             if writer is not None:
                 writer.close()
         except pa.ArrowException as error:
             raise LerobotError(f"{path} cannot be read ({error}): it is damaged") from None
 
     def _extended(self, table: Any, path: Path) -> Any:
-        keys = {feature.key for feature in self._features}
+        keys = {feature.key for feature in self.features}
         table = table.drop_columns([name for name in table.column_names if name in keys])
         parts: dict[str, list[Any]] = {key: [] for key in keys}
         episodes = table.column("episode_index").to_numpy()
@@ -81,17 +83,17 @@ class DataRewriter:
                     f"{path} holds frame {shown.max()} of episode {index}, which the metadata say "
                     f"has {length}: the dataset is damaged"
                 )
-            for feature in self._features:
+            for feature in self.features:
                 column = values[feature.key]
                 if feature.is_number:
                     parts[feature.key].append(column[shown])
                 else:
                     parts[feature.key] += [column[frame] for frame in shown]
-        for feature in self._features:
+        for feature in self.features:
             rows = parts[feature.key]
             joined: Any = np.concatenate(rows) if feature.is_number else rows
             table = table.append_column(feature.key, feature.column(joined))
-        return table.replace_schema_metadata(_metadata(table.schema.metadata, self._features))
+        return table.replace_schema_metadata(_metadata(table.schema.metadata, self.features))
 
     def _values(self, index: int) -> Values:
         """Return the values of all features in an episode, and keep their statistics."""
@@ -101,7 +103,7 @@ class DataRewriter:
         collected: dict[str, Sequence[Any]] = {}
         statistics: dict[str, Statistics] = {}
         for source in self._sources:
-            collected |= values_of(source, episode)
+            collected |= source.checked(episode)
             for feature in source.features:
                 values = collected[feature.key]
                 summary = episode_statistics(feature, values, self._dataset.version)
@@ -135,15 +137,12 @@ _MOST_IMAGES = 20
 def episode_statistics(
     feature: AddedFeature, values: Sequence[Any], version: str
 ) -> Statistics | None:
-    """Return the statistics of a feature in one episode.
+    """Return the statistics of a feature in one episode as arrays by name; None for strings.
 
     Args:
         feature: The feature.
         values: (N,) its values, see `AddedFeature.column`.
         version: "v2.1" or "v3.0".
-
-    Returns:
-        Arrays by name; None for strings.
     """
     if feature.is_image:
         step = -(-len(values) // _MOST_IMAGES)
@@ -185,12 +184,6 @@ def as_document(statistics: Mapping[str, Array]) -> dict[str, Any]:
         name: value.astype(np.int64).tolist() if name == "count" else value.tolist()
         for name, value in statistics.items()
     }
-
-
-def aggregate_all(parts: Mapping[int, Mapping[str, Statistics]]) -> dict[str, Statistics]:
-    """Return the statistics of the whole dataset, by feature, from those of its episodes."""
-    keys = dict.fromkeys(key for by_key in parts.values() for key in by_key)
-    return {key: aggregate([by_key[key] for by_key in parts.values()]) for key in keys}
 
 
 def _of_images(feature: AddedFeature, files: Sequence[bytes], version: str) -> Statistics:

@@ -13,7 +13,6 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +20,11 @@ from calib_all_ros.lerobot.added_features import (
     ANNOTATION,
     CALIBRATION,
     AddedFeature,
+    EpisodeColumn,
     FeatureSource,
 )
 from calib_all_ros.lerobot.address import INFO_FILE, LerobotError
-from calib_all_ros.lerobot.data_files import DataRewriter, Statistics, aggregate_all, as_document
+from calib_all_ros.lerobot.data_files import DataRewriter, aggregate, as_document
 from calib_all_ros.lerobot.dataset import (
     EPISODES_LINES,
     EPISODES_TABLES,
@@ -35,6 +35,7 @@ from calib_all_ros.lerobot.tables import EXTRA, parquet, read_json_lines
 from calib_all_ros.models.libraries import require
 
 STATS_FILE = "meta/stats.json"
+EPISODES_STATS_LINES = "meta/episodes_stats.jsonl"
 DATA_PATTERN = "data/*/*.parquet"
 _OWN = (f"{CALIBRATION}.", f"{ANNOTATION}.")
 # Nothing changes these in place, so that sharing them with the original is safe.
@@ -53,7 +54,7 @@ def write_features(
 ) -> Path:
     """Write a dataset of the same version with more features.
 
-    Features of this package that are already there are replaced; `kept_values.kept_values` hands
+    Features of this package that are already there are replaced; `added_features.kept_values` hands
     on what they were.
 
     Args:
@@ -71,11 +72,10 @@ def write_features(
             written to.
         ModelUnavailableError: pyarrow is not installed.
     """
-    features = [feature for source in sources for feature in source.features]
-    _check(dataset, features)
+    rewriter = DataRewriter(dataset, sources)
+    _check(dataset, rewriter.features)
     target = Path(out).expanduser().absolute()
     with _new_folder(dataset, target) as staging:
-        rewriter = DataRewriter(dataset, sources)
         files = sorted(dataset.path.glob(DATA_PATTERN))
         for number, path in enumerate(files):
             rewriter.rewrite(path, staging / path.relative_to(dataset.path))
@@ -88,7 +88,7 @@ def write_features(
                 f"{missing[0]}: the dataset is not complete"
             )
         written = {path.relative_to(dataset.path) for path in files}
-        written |= _write_metadata(dataset, staging, features, rewriter, columns)
+        written |= _write_metadata(dataset, staging, rewriter, columns)
         _bring_the_rest(dataset.path, staging, written)
     return target
 
@@ -112,24 +112,90 @@ def _check(dataset: LerobotDataset, features: Sequence[AddedFeature]) -> None:
 def _write_metadata(
     dataset: LerobotDataset,
     staging: Path,
-    features: Sequence[AddedFeature],
     rewriter: DataRewriter,
     columns: Sequence[EpisodeColumn],
 ) -> set[Path]:
     """Write info, statistics and episodes; return the files, relative to the dataset."""
-    keys = {feature.key for feature in features}
-    described = {k: v for k, v in dict(dataset.info["features"]).items() if k not in keys}
-    described |= {feature.key: feature.entry() for feature in features}
-    write_json(staging / INFO_FILE, {**dataset.info, "features": described})
-    written = {Path(INFO_FILE)}
+    keys = {feature.key for feature in rewriter.features}
+
+    def less_added(document: Mapping[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in document.items() if key not in keys}
+
+    described = less_added(dataset.info["features"])
+    described |= {feature.key: feature.entry() for feature in rewriter.features}
+    contents = {INFO_FILE: _json({**dataset.info, "features": described})}
     if (dataset.path / STATS_FILE).is_file():
-        stats = json.loads((dataset.path / STATS_FILE).read_text(encoding="utf-8"))
-        stats = {key: value for key, value in stats.items() if key not in keys}
-        whole = aggregate_all(rewriter.statistics)
-        stats |= {key: as_document(value) for key, value in whole.items()}
-        write_json(staging / STATS_FILE, stats)
-        written.add(Path(STATS_FILE))
-    return written | rewrite_episodes(dataset, staging, features, rewriter.statistics, columns)
+        stats = less_added(json.loads((dataset.path / STATS_FILE).read_text(encoding="utf-8")))
+        episodes = list(rewriter.statistics.values())
+        for key in dict.fromkeys(key for summaries in episodes for key in summaries):
+            stats[key] = as_document(aggregate([summaries[key] for summaries in episodes]))
+        contents[STATS_FILE] = _json(stats)
+    if dataset.version == V21:
+        rows = [
+            {**row, **{c.name: c.values.get(int(row["episode_index"])) for c in columns}}
+            for row in dataset.rows
+        ]
+        contents[EPISODES_LINES] = _json_lines(rows)
+        if (dataset.path / EPISODES_STATS_LINES).is_file():
+            rows = read_json_lines(dataset.path / EPISODES_STATS_LINES)
+            for row in rows:
+                added = rewriter.statistics[int(row["episode_index"])]
+                row["stats"] = less_added(row["stats"]) | {
+                    key: as_document(summary) for key, summary in added.items()
+                }
+            contents[EPISODES_STATS_LINES] = _json_lines(rows)
+    for name, text in contents.items():
+        (staging / name).parent.mkdir(parents=True, exist_ok=True)
+        (staging / name).write_text(text, encoding="utf-8")
+    tables = [] if dataset.version == V21 else sorted(dataset.path.glob(EPISODES_TABLES))
+    for path in tables:
+        _rewrite_episodes(path, staging / path.relative_to(dataset.path), rewriter, columns)
+    return {*map(Path, contents), *(path.relative_to(dataset.path) for path in tables)}
+
+
+def _json(document: Any) -> str:
+    # LeRobot indents by four.
+    return json.dumps(document, indent=4, ensure_ascii=False, allow_nan=False)
+
+
+def _json_lines(rows: Sequence[Mapping[str, Any]]) -> str:
+    return "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in rows)
+
+
+def _rewrite_episodes(
+    path: Path, target: Path, rewriter: DataRewriter, columns: Sequence[EpisodeColumn]
+) -> None:
+    """Write a table of episodes with the added columns and the statistics of added features."""
+    pa = require("pyarrow", EXTRA)
+    table = parquet().read_table(path)
+    indices = [int(i) for i in table.column("episode_index").to_pylist()]
+    added = {
+        column.name: pa.array([column.values.get(i) for i in indices], _arrow_type(column.kind))
+        for column in columns
+    }
+    for feature in rewriter.features:
+        documents = [as_document(rewriter.statistics[i].get(feature.key, {})) for i in indices]
+        depth = "list<list<list<double>>>" if feature.is_image else "list<double>"
+        for name in documents[0] if documents else ():
+            kind = pa.list_(pa.int64()) if name == "count" else _arrow_type(depth)
+            values = [document[name] for document in documents]
+            added[f"stats/{feature.key}/{name}"] = pa.array(values, kind)
+    replaced = tuple(f"stats/{feature.key}/" for feature in rewriter.features)
+    stale = [n for n in table.column_names if n in added or n.startswith(replaced)]
+    table = table.drop_columns(stale)
+    for name, values in added.items():
+        table = table.append_column(name, values)
+    # The schema that the `datasets` library may have left there lacks the new columns.
+    metadata = {k: v for k, v in (table.schema.metadata or {}).items() if k != b"huggingface"}
+    target.parent.mkdir(parents=True, exist_ok=True)
+    parquet().write_table(table.replace_schema_metadata(metadata or None), target)
+
+
+def _arrow_type(kind: str) -> Any:
+    pa = require("pyarrow", EXTRA)
+    if kind.startswith("list<"):
+        return pa.list_(_arrow_type(kind[len("list<") : -1]))
+    return {"string": pa.string(), "double": pa.float64()}[kind]
 
 
 def _bring_the_rest(source: Path, staging: Path, written: set[Path]) -> None:
@@ -187,143 +253,3 @@ def _umask() -> int:
     mask = os.umask(0o022)
     os.umask(mask)
     return mask
-
-
-EPISODES_STATS_LINES = "meta/episodes_stats.jsonl"
-
-EpisodeStatistics = Mapping[int, Mapping[str, Statistics]]
-
-
-@dataclass(frozen=True)
-class EpisodeColumn:
-    """What the metadata say of each episode.
-
-    Attributes:
-        name: Name of the column.
-        kind: "string" or "double", a list of them ("list<string>", "list<double>") or a matrix
-            ("list<list<double>>").
-        value: Returns the value of an episode, None where nothing is known.
-    """
-
-    name: str
-    kind: str
-    value: Callable[[int], Any]
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write a JSON file as LeRobot does, indented by four."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(document, indent=4, ensure_ascii=False, allow_nan=False)
-    path.write_text(text, encoding="utf-8")
-
-
-def rewrite_episodes(
-    dataset: LerobotDataset,
-    staging: Path,
-    features: Sequence[AddedFeature],
-    statistics: EpisodeStatistics,
-    columns: Sequence[EpisodeColumn],
-) -> set[Path]:
-    """Write the metadata of the episodes.
-
-    Args:
-        dataset: The original.
-        staging: Folder of the new one.
-        features: The added features.
-        statistics: Their statistics by episode and feature.
-        columns: What else is added.
-
-    Returns:
-        The files, relative to the dataset.
-
-    Raises:
-        LerobotError: The original's cannot be read.
-    """
-    if dataset.version == V21:
-        return _rewrite_lines(dataset, staging, features, statistics, columns)
-    written = set()
-    for path in sorted(dataset.path.glob(EPISODES_TABLES)):
-        relative = path.relative_to(dataset.path)
-        table = parquet().read_table(path)
-        indices = [int(i) for i in table.column("episode_index").to_pylist()]
-        added = _columns(indices, columns) | _statistics_columns(indices, features, statistics)
-        replaced = [f"stats/{feature.key}/" for feature in features]
-        stale = [
-            name
-            for name in table.column_names
-            if name in added or any(name.startswith(prefix) for prefix in replaced)
-        ]
-        table = table.drop_columns(stale)
-        for name, values in added.items():
-            table = table.append_column(name, values)
-        # The schema that the `datasets` library may have left there lacks the new columns.
-        metadata = {k: v for k, v in (table.schema.metadata or {}).items() if k != b"huggingface"}
-        (staging / relative).parent.mkdir(parents=True, exist_ok=True)
-        parquet().write_table(table.replace_schema_metadata(metadata or None), staging / relative)
-        written.add(relative)
-    return written
-
-
-def _rewrite_lines(
-    dataset: LerobotDataset,
-    staging: Path,
-    features: Sequence[AddedFeature],
-    statistics: EpisodeStatistics,
-    columns: Sequence[EpisodeColumn],
-) -> set[Path]:
-    keys = {feature.key for feature in features}
-    lines = [
-        {**row, **{c.name: c.value(int(row["episode_index"])) for c in columns}}
-        for row in dataset.rows
-    ]
-    _write_lines(staging / EPISODES_LINES, lines)
-    written = {Path(EPISODES_LINES)}
-    path = dataset.path / EPISODES_STATS_LINES
-    if path.is_file():
-        rows = []
-        for row in read_json_lines(path):
-            own = {key: value for key, value in row["stats"].items() if key not in keys}
-            added = statistics[int(row["episode_index"])]
-            own |= {key: as_document(summary) for key, summary in added.items()}
-            rows.append({**row, "stats": own})
-        _write_lines(staging / EPISODES_STATS_LINES, rows)
-        written.add(Path(EPISODES_STATS_LINES))
-    return written
-
-
-def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(f"{json.dumps(row, ensure_ascii=False, allow_nan=False)}\n" for row in rows)
-    path.write_text(text, encoding="utf-8")
-
-
-def _columns(indices: Sequence[int], columns: Sequence[EpisodeColumn]) -> dict[str, Any]:
-    pa = require("pyarrow", EXTRA)
-    return {
-        column.name: pa.array([column.value(i) for i in indices], _arrow_type(column.kind))
-        for column in columns
-    }
-
-
-def _statistics_columns(
-    indices: Sequence[int],
-    features: Sequence[AddedFeature],
-    statistics: EpisodeStatistics,
-) -> dict[str, Any]:
-    pa = require("pyarrow", EXTRA)
-    columns = {}
-    for feature in features:
-        documents = [as_document(statistics[i].get(feature.key, {})) for i in indices]
-        depth = "list<list<list<double>>>" if feature.is_image else "list<double>"
-        for name in documents[0] if documents else ():
-            kind = pa.list_(pa.int64()) if name == "count" else _arrow_type(depth)
-            values = [document[name] for document in documents]
-            columns[f"stats/{feature.key}/{name}"] = pa.array(values, kind)
-    return columns
-
-
-def _arrow_type(kind: str) -> Any:
-    pa = require("pyarrow", EXTRA)
-    if kind.startswith("list<"):
-        return pa.list_(_arrow_type(kind[len("list<") : -1]))
-    return {"string": pa.string(), "double": pa.float64()}[kind]
