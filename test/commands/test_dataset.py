@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from calib_all_ros.cli import parse
-from calib_all_ros.commands import dataset as command
+from calib_all_ros.commands import dataset
 from calib_all_ros.commands.options import CommandError, DatasetOptions
 from calib_all_ros.commands.progress import JobBars
 from calib_all_ros.dataset.engine import SingleProcess
@@ -53,7 +53,7 @@ def run(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Run:
         common = ("--out", str(out), "--masks", "recorded", "--config", str(source / "quick.yaml"))
         everything = (str(source / "episodes"), *common, *arguments)
         with RunLog(everything) as log:
-            return command.run(options_of(*everything), log)
+            return dataset.run(options_of(*everything), log)
 
     return command
 
@@ -103,7 +103,7 @@ def test_other_settings_are_refused_kept_or_done_again(
 
 def run_plainly(*arguments: str) -> int:
     with RunLog(arguments) as log:
-        return command.run(options_of(*arguments), log)
+        return dataset.run(options_of(*arguments), log)
 
 
 def test_redo_removes_nothing_of_others(source: Path, tmp_path: Path) -> None:
@@ -155,13 +155,13 @@ def test_a_summary_is_printed_though_nothing_can_be_written_anew(
     def fail(*_: object) -> None:
         raise LerobotError("the disk is full: make room")
 
-    monkeypatch.setattr(command, "check_target", lambda *_: None)
-    monkeypatch.setattr(command, "write_back", fail)
+    monkeypatch.setattr(dataset, "check_target", lambda *_: None)
+    monkeypatch.setattr(dataset, "write_back", fail)
     anew = ("--only-episode", "good", "--write-lerobot", str(tmp_path / "new"))
     with pytest.raises(LerobotError, match="the disk is full"):
         run(*anew, "--redo", "--reports", "none")
     assert "1: 1 accepted" in capsys.readouterr().out
-    monkeypatch.setattr(command, "is_written", lambda *_: True)
+    monkeypatch.setattr(dataset, "is_written", lambda *_: True)
     assert run(*anew) == 0
     assert "has these results already and stays as it is" in capsys.readouterr().out
 
@@ -180,7 +180,7 @@ def test_sigterm_is_an_interrupt_even_where_the_first_is_passed_over(
         time.sleep(60.0)
 
     before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(command, "_AGAIN_S", 0.1)
+    monkeypatch.setattr(dataset, "_AGAIN_S", 0.1)
     monkeypatch.setattr(SingleProcess, "map_unordered", terminated)
     assert run("--redo") == 130
     assert passed_over == ["once"]
@@ -224,7 +224,7 @@ def test_what_is_for_ray_is_refused_without(
 ) -> None:
     arguments = (str(source / "episodes"), "--out", str(tmp_path / "o"), *given)
     with RunLog(arguments) as log, pytest.raises(DatasetError, match=said):
-        command.run(options_of(*arguments), log)
+        dataset.run(options_of(*arguments), log)
 
 
 def test_a_folder_of_recordings_is_not_written_anew(source: Path, tmp_path: Path) -> None:
@@ -237,7 +237,7 @@ def test_a_folder_of_recordings_is_not_written_anew(source: Path, tmp_path: Path
         str(new),
     )
     with RunLog(arguments) as log, pytest.raises(DatasetError, match="not one such dataset"):
-        command.run(options_of(*arguments), log)
+        dataset.run(options_of(*arguments), log)
     assert not new.exists() and not (tmp_path / "o").exists()
 
 
