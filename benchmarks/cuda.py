@@ -30,8 +30,7 @@ from benchmarks.scenes import Scene, add_robot_argument, benchmark_robot, random
 from benchmarks.table3 import disturbed
 from calib_all_ros.geometry import se3
 from calib_all_ros.models.checkpoints import checkpoint_folder
-from calib_all_ros.models.errors import ModelUnavailableError
-from calib_all_ros.models.libraries import require
+from calib_all_ros.models.libraries import ModelUnavailableError, require
 from calib_all_ros.rendering.nvdiffrast import Nvdiffrast
 from calib_all_ros.rendering.rasteriser import render
 from calib_all_ros.robot.description import Robot, demo_urdf_path

@@ -36,7 +36,7 @@ from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.input_files import InputSelection
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.robot.description import demo_urdf_path, load_robot
 from calib_all_ros.settings import Settings

@@ -27,9 +27,7 @@ from calib_all_ros.marks.dinov2 import Dinov2Features
 from calib_all_ros.masks.grounding_dino import GroundingDino
 from calib_all_ros.masks.sam2 import Sam2
 from calib_all_ros.models.checkpoints import FoundCheckpoint, checkpoint_folder, find_checkpoint
-from calib_all_ros.models.device import choose_device
-from calib_all_ros.models.errors import ModelUnavailableError
-from calib_all_ros.models.libraries import require
+from calib_all_ros.models.libraries import ModelUnavailableError, choose_device, require
 from calib_all_ros.tracking.cotracker import CoTracker3
 
 CLIP_IMAGES = 48

@@ -17,7 +17,7 @@ from calib_all_ros.evidence.marks import MarkEvidence, choose_mark, follow_mark
 from calib_all_ros.evidence.masks import may_go_without, require_masks, with_model_masks
 from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.evidence.sources import EvidenceSources, evidence_sources
-from calib_all_ros.models.failure import failures_of
+from calib_all_ros.models.libraries import failures_of
 from calib_all_ros.progress import Progress, silent
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.renderer import find_renderer

@@ -26,21 +26,20 @@ from calib_all_ros.commands.doctor_ros import ROS_MODULES, ros_state
 from calib_all_ros.commands.result_options import DoctorOptions
 from calib_all_ros.errors import EXIT_OK, EXIT_REJECTED, CalibAllError
 from calib_all_ros.models.checkpoints import (
+    DOWNLOADS,
     FOLDER_VARIABLE,
+    MODELS,
     FoundCheckpoint,
     Unusable,
     checkpoint_folder,
-    scan,
-)
-from calib_all_ros.models.downloads import (
-    DOWNLOADS,
-    MODELS,
     download_command,
     how_to_get,
     recommended,
+    scan,
+    size_remark,
+    verify,
 )
-from calib_all_ros.models.errors import ModelError
-from calib_all_ros.models.integrity import size_remark, verify
+from calib_all_ros.models.libraries import ModelError
 from calib_all_ros.results.run_log import RunLog
 
 
@@ -72,7 +71,7 @@ def examine(given: Path | None = None, *, verified: bool = False) -> dict[str, A
     try:
         found, unusable = scan(folder)
     except ModelError as error:
-        found, unusable = {}, (Unusable(next(iter(MODELS)), folder, str(error)),)
+        found, unusable = {}, (Unusable(next(iter(MODELS)), folder, str(error), DOWNLOADS[0]),)
     folders = _folders(folder) if works else {"checkpoints": str(folder)}
     references, problem = _reference_marks() if works else (None, None)
     here = Surroundings(trials, found, unusable, folder, references, problem)

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from calib_all_ros.commands.doctor_imports import Trial
-from calib_all_ros.masks.bert_tokenizer import VOCABULARY
-from calib_all_ros.models.checkpoints import FoundCheckpoint, Unusable
-from calib_all_ros.models.downloads import MODELS, how_to_get, recommended
+from calib_all_ros.models.checkpoints import (
+    MODELS,
+    FoundCheckpoint,
+    Unusable,
+    how_to_get,
+    recommended,
+)
 from calib_all_ros.models.libraries import how_to_install
 
 # What `backends` has to know of: modules of the core and of the extras.
@@ -123,20 +127,10 @@ def _tracking_model(here: Surroundings) -> Backend:
 
 def _mask_model(here: Surroundings) -> Backend:
     lack = _lack(here, ("torch", "transformers"), ("sam2", "grounding_dino"))
-    detector = here.checkpoints.get("grounding_dino")
-    if lack is None and detector and not _has_vocabulary(detector[0]):
-        folder = detector[0].path.parent
-        lack = _Lack(f"no vocabulary in {folder}", f"download {VOCABULARY} to that folder")
     if lack is not None and lack.checkpoint == "grounding_dino":
         lack = lack._replace(why=f"{lack.why}; SAM 2 works from clicks without")
     detail = f"{_used(here, 'grounding_dino')}, {_used(here, 'sam2')}"
     return _backend("masks", "Grounded SAM 2", detail, lack)
-
-
-def _has_vocabulary(detector: FoundCheckpoint) -> bool:
-    """Return whether Grounding DINO can read a prompt; the authors' file lacks the vocabulary."""
-    folder = detector.path if detector.kind == "transformers" else detector.path.parent
-    return any((folder / name).is_file() for name in ("vocab.txt", "tokenizer.json"))
 
 
 def _gpu_renderer(here: Surroundings) -> Backend:

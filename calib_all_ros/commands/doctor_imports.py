@@ -17,8 +17,7 @@ from dataclasses import dataclass, field
 from importlib import import_module, metadata
 from typing import Any
 
-from calib_all_ros.models.device import cuda_obstacle
-from calib_all_ros.models.libraries import reason_of
+from calib_all_ros.models.libraries import cuda_obstacle, reason_of
 
 # The same folders are searched in the same order, whatever this process was started with.
 _PROGRAM = """

@@ -11,8 +11,7 @@ from typing import Any
 
 from calib_all_ros.dataset.outcomes import Row
 from calib_all_ros.geometry import se3
-from calib_all_ros.models.errors import ModelUnavailableError
-from calib_all_ros.models.libraries import require
+from calib_all_ros.models.libraries import ModelUnavailableError, require
 from calib_all_ros.results.atomic_file import write_atomically
 
 CSV_NAME, PARQUET_NAME = "table.csv", "table.parquet"

@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.evidence.sources import EvidenceSources
 from calib_all_ros.marks.finder import UncertainMarkError, Vote
-from calib_all_ros.models.errors import ModelError
-from calib_all_ros.models.failure import failures_of
+from calib_all_ros.models.libraries import ModelError, failures_of
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.records import EvidenceChoice
 from calib_all_ros.robot.description import Robot

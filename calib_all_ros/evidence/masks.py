@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.evidence.sources import EvidenceSources
 from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksError
-from calib_all_ros.models.errors import ModelError, ModelUnavailableError
-from calib_all_ros.models.failure import failures_of
+from calib_all_ros.models.libraries import ModelError, ModelUnavailableError, failures_of
 from calib_all_ros.recording.recording import FrameList, Mask, Recording
 from calib_all_ros.rendering.raw_view import raw_silhouette
 from calib_all_ros.settings import Settings

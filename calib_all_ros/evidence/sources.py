@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.marks.finder import FoundMark, make_mark_finder
-from calib_all_ros.masks.clicks import read_clicks
+from calib_all_ros.masks.following import read_clicks
 from calib_all_ros.masks.grounded_sam2 import make_segmenter
 from calib_all_ros.masks.segmentation import SegmentedImages
 from calib_all_ros.models.checkpoints import checkpoint_folder
-from calib_all_ros.models.device import choose_device
+from calib_all_ros.models.libraries import choose_device
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.settings import Settings
 from calib_all_ros.tracking.selection import make_tracker

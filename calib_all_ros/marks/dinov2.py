@@ -10,11 +10,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.marks.dinov2_checkpoint import load_dinov2
-from calib_all_ros.marks.feature_map import FeatureMap, on_patch_grid, unit_length
+from calib_all_ros.marks.matching import FeatureMap, on_patch_grid, unit_length
 from calib_all_ros.models.checkpoints import FoundCheckpoint
-from calib_all_ros.models.failure import failures_of
-from calib_all_ros.models.libraries import require
+from calib_all_ros.models.libraries import failures_of, load_pretrained, require
 
 WORKING_PX = 784
 """Working size of an image's longer side, 56 patches; the authors of CalibAll take as many."""
@@ -24,7 +22,7 @@ class Dinov2Features:
     """Features of images, computed with DINOv2.
 
     Args:
-        checkpoint: Folder of transformers' format, or the authors' file.
+        checkpoint: Folder of transformers' format.
         device: As torch calls it.
         longer_side_px: Working size of an image's longer side.
 
@@ -37,9 +35,9 @@ class Dinov2Features:
         self, checkpoint: FoundCheckpoint, device: str, longer_side_px: int = WORKING_PX
     ) -> None:
         self.name = f"DINOv2 ({checkpoint.variant})"
-        model = load_dinov2(checkpoint)
+        model = load_pretrained("AutoModel", checkpoint.path, "DINOv2")
         with failures_of(self.name):
-            self._model = model.float().eval().to(device)
+            self._model = model.to(device)
         self._device = device
         self._longer_side_px = longer_side_px
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds in an image the place that reference marks point at, or says that it is not sure.
+"""Search for the place in an image that reference marks point at.
 
 Each reference is looked for by itself. Those whose match counts vote; the mark is found where more
 than half of them agree, and in the middle of these. One reference suffices (CalibAll, section
@@ -16,18 +16,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.marks.dinov2 import Dinov2Features
-from calib_all_ros.marks.errors import MarkError, NoReferencesError
-from calib_all_ros.marks.feature_map import FeatureExtractor, FeatureMap, PatchGrid
 from calib_all_ros.marks.matching import (
+    FeatureExtractor,
+    FeatureMap,
     Match,
     MatchLimits,
+    PatchGrid,
     doubts,
     largest_agreement,
     match_mark,
 )
-from calib_all_ros.marks.references import ReferenceMark, load_references, references_folder
+from calib_all_ros.marks.references import (
+    MarkError,
+    NoReferencesError,
+    ReferenceMark,
+    load_references,
+    references_folder,
+)
 from calib_all_ros.models.checkpoints import find_checkpoint
-from calib_all_ros.models.device import choose_device
+from calib_all_ros.models.libraries import choose_device
 
 Array = NDArray[np.float64]
 

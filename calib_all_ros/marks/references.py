@@ -19,7 +19,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from calib_all_ros.marks.errors import MarkError
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.models.checkpoints import data_home
 from calib_all_ros.results.atomic_file import write_atomically
 from calib_all_ros.results.yaml_text import dump
@@ -31,6 +31,14 @@ PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 """Names of picture files end like this."""
 
 _KEYS = {"picture", "pixel", "link", "note"}
+
+
+class MarkError(CalibAllError):
+    """A mark or a reference mark cannot be used; the message says why and what to do."""
+
+
+class NoReferencesError(MarkError):
+    """There is no reference mark to look for; the message says how to add one."""
 
 
 @dataclass(frozen=True, eq=False)

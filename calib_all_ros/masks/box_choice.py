@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of the boxes that a detector found hold the robot, or why that cannot be told.
+"""Choice of the boxes that hold the robot among those that a detector found.
 
 A detector answers "robotic arm" with the arm, with a part of it, with another robot, and at times
 with a person or with the whole room. What else is known decides: the outline drawn with a coarse
@@ -10,14 +10,16 @@ Contradicting or weak evidence is an error with its reason, never a guess.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.errors import CalibAllError
-from calib_all_ros.masks.detections import (
+from calib_all_ros.masks.segmentation import (
     Detections,
+    UncertainMasksError,
     box_area,
     box_around,
     box_iou,
@@ -26,6 +28,12 @@ from calib_all_ros.masks.detections import (
     share_in_box,
 )
 
+# The median of these many images is free of a robot that does not rest in half of them.
+MAX_SAMPLES = 15
+MIN_IMAGES = 3
+# Grey levels; JPEG and sensor noise stay below.
+MIN_CHANGE = 16.0
+NOISE_FACTOR = 6.0
 # A box answers a silhouette that is drawn with a pose a tenth of the robot's size off.
 MIN_AGREEMENT = 0.5
 MIN_HELD = 0.85
@@ -50,10 +58,6 @@ MIN_MOTION = 0.001
 MIN_LONE_SCORE = 0.45
 # Nobody sees the whole of a scene as robot.
 MAX_IMAGE_SHARE = 0.95
-
-
-class UncertainBoxError(CalibAllError):
-    """No box holds the robot for sure; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,7 @@ def choose_boxes(
             lets a prompt name what is not wanted: "robotic arm. person."
 
     Raises:
-        UncertainBoxError: nothing was found, what was found contradicts the silhouette or the
+        UncertainMasksError: nothing was found, what was found contradicts the silhouette or the
             motion, or several boxes are equally good.
     """
     candidates = _named(detections, phrase)
@@ -107,7 +111,7 @@ def choose_boxes(
 def _named(detections: Detections, phrase: str | None) -> list[int]:
     """Return the boxes that fit a phrase, without repetitions, the highest score first."""
     if not len(detections):
-        raise UncertainBoxError("the detector found nothing that fits its prompt")
+        raise UncertainMasksError("the detector found nothing that fits its prompt")
     wanted = _words(phrase or "")
     kept: list[int] = []
     for index in np.argsort(-detections.scores, kind="stable").tolist():
@@ -119,7 +123,7 @@ def _named(detections: Detections, phrase: str | None) -> list[int]:
             kept.append(index)
     if not kept:
         found = ", ".join(sorted(set(detections.phrases)))
-        raise UncertainBoxError(f"the detector found {found}, but no {phrase}")
+        raise UncertainMasksError(f"the detector found {found}, but no {phrase}")
     return kept
 
 
@@ -132,7 +136,7 @@ def _by_silhouette(
 ) -> ChosenBox:
     """Choose what agrees with the box around a silhouette and holds most of its pixels."""
     if not silhouette.any():
-        raise UncertainBoxError("the coarse pose sees no robot in this image")
+        raise UncertainMasksError("the coarse pose sees no robot in this image")
     expected = box_around(silhouette)
     boxes = detections.boxes
     ranked = sorted(candidates, key=lambda k: -box_iou(boxes[k], expected))
@@ -149,7 +153,7 @@ def _by_silhouette(
     slack = POSE_SLACK * np.tile(expected[2:] - expected[:2], 2) * np.array([-1, -1, 1, 1])
     held = share_in_box(silhouette, box + slack)
     if fit < MIN_AGREEMENT or held < MIN_HELD:
-        raise UncertainBoxError(
+        raise UncertainMasksError(
             f"the best of {_boxes(len(candidates))} overlaps the robot drawn with the coarse pose "
             f"by {fit:.2f} and holds {held:.0%} of it (needed: {MIN_AGREEMENT:.2f} and "
             f"{MIN_HELD:.0%}), so the detector and the pose contradict each other"
@@ -170,7 +174,7 @@ def _by_motion(
         if density >= MIN_MOTION_DENSITY and box_area(boxes[k]) < MAX_IMAGE_SHARE * image_area:
             moving.append(k)
     if not moving:
-        raise UncertainBoxError(
+        raise UncertainMasksError(
             f"none of {_boxes(len(candidates))} holds what moves between the images"
         )
     held = {k: share_in_box(motion, boxes[k]) for k in moving}
@@ -187,14 +191,14 @@ def _by_motion(
     box = box_union(boxes[parts])
     share = share_in_box(motion, box)
     if share < MIN_MOTION_HELD:
-        raise UncertainBoxError(
+        raise UncertainMasksError(
             f"the box that holds most of what moves between the images holds {share:.0%} of it "
             f"(needed: {MIN_MOTION_HELD:.0%}): something else moves too"
         )
     for k in moving:
         rival = detections.scores[k] > detections.scores[first] - MIN_MARGIN
         if k not in parts and held[k] > 0.85 * most and rival and box_iou(boxes[k], box) < 0.5:
-            raise UncertainBoxError(
+            raise UncertainMasksError(
                 f"two different boxes hold what moves, with scores {detections.scores[first]:.2f} "
                 f"and {detections.scores[k]:.2f}"
             )
@@ -208,7 +212,7 @@ def _by_score(detections: Detections, candidates: list[int], context: str) -> Ch
     best = candidates[0]
     score = float(detections.scores[best])
     if score < MIN_LONE_SCORE:
-        raise UncertainBoxError(
+        raise UncertainMasksError(
             f"the best box scores {score:.2f}, below the {MIN_LONE_SCORE:.2f} that is needed "
             f"where no pose vouches for it{because}"
         )
@@ -219,7 +223,7 @@ def _by_score(detections: Detections, candidates: list[int], context: str) -> Ch
     ]
     margin = score - max(others, default=0.0)
     if margin < MIN_MARGIN:
-        raise UncertainBoxError(
+        raise UncertainMasksError(
             f"{_boxes(1 + len(others))} score about equally ({score:.2f} and {others[0]:.2f}) "
             f"and no pose decides between them{because}"
         )
@@ -255,3 +259,32 @@ def _is_beside(part: NDArray[np.float64], box: NDArray[np.float64]) -> bool:
 
 def _boxes(count: int) -> str:
     return "1 box" if count == 1 else f"{count} boxes"
+
+
+def motion_map(
+    image: NDArray[np.uint8], others: Sequence[NDArray[np.uint8]]
+) -> NDArray[np.bool_] | None:
+    """Return the (H, W) pixels at which an image differs from the median of a recording.
+
+    What stands in one place in most images is no motion: a robot's base, or a robot that rests.
+
+    Args:
+        image: (H, W, 3) RGB.
+        others: (H, W, 3) RGB images of the same camera at other times, ``image`` may be among
+            them; at most 15 are used, spread evenly.
+
+    Returns:
+        None if there are fewer than 3 images, for then nothing tells what moved.
+    """
+    if len(others) < MIN_IMAGES:
+        return None
+    count = min(len(others), MAX_SAMPLES)
+    indices = np.linspace(0, len(others) - 1, count).round().astype(int)
+    median = np.median(np.stack([others[k] for k in indices]), axis=0).astype(np.float32)
+    difference = image.astype(np.float32) - median
+    # A lamp or the exposure shifts all pixels alike.
+    difference -= np.median(difference, axis=(0, 1))
+    change = np.abs(difference).max(axis=2)
+    threshold = max(MIN_CHANGE, NOISE_FACTOR * float(np.median(change)))
+    changed = cv2.medianBlur((change > threshold).astype(np.uint8), 5)
+    return np.asarray(changed > 0)

@@ -15,13 +15,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.masks.clicks import read_clicks
-from calib_all_ros.masks.following import follow_robot
+from calib_all_ros.masks.following import (
+    Prompts,
+    RobotSeeds,
+    clicked_masks,
+    follow_robot,
+    read_clicks,
+)
 from calib_all_ros.masks.grounding_dino import GroundingDino
+from calib_all_ros.masks.judgement import (
+    JudgedMask,
+    MaskJudge,
+    MaskLimits,
+    Outcome,
+    segmented_images,
+)
 from calib_all_ros.masks.mask_cache import MaskCache, cache_folder, cache_key, frame_names
-from calib_all_ros.masks.mask_judgement import JudgedMask, MaskJudge, MaskLimits
-from calib_all_ros.masks.mask_outcomes import Outcome, segmented_images
-from calib_all_ros.masks.robot_seeds import Prompts, RobotSeeds, clicked_masks
 from calib_all_ros.masks.sam2 import Sam2
 from calib_all_ros.masks.segmentation import (
     Detector,
@@ -32,8 +41,7 @@ from calib_all_ros.masks.segmentation import (
     mask_overlap,
 )
 from calib_all_ros.models.checkpoints import find_checkpoint
-from calib_all_ros.models.errors import ModelUnavailableError
-from calib_all_ros.models.libraries import require
+from calib_all_ros.models.libraries import ModelUnavailableError, require
 from calib_all_ros.recording.recording import Recording, fingerprint
 from calib_all_ros.settings import MaskSettings
 from calib_all_ros.tracking.track import ImageSequence

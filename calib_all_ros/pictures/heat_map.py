@@ -13,8 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from calib_all_ros.marks.feature_map import PatchGrid
 from calib_all_ros.marks.finder import Vote
+from calib_all_ros.marks.matching import PatchGrid
 from calib_all_ros.pictures.overlay import Colour, LegendEntry, with_caption
 from calib_all_ros.pictures.results import contact_sheet
 

@@ -17,9 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.models.device import cuda_obstacle
-from calib_all_ros.models.errors import ModelUnavailableError
-from calib_all_ros.models.libraries import require
+from calib_all_ros.models.libraries import ModelUnavailableError, cuda_obstacle, require
 from calib_all_ros.rendering.rasteriser import BACKGROUND, NEAR_M, checked_poses
 from calib_all_ros.robot.surface import RobotSurface
 

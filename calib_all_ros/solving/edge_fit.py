@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.masks.background import Background, estimate_background
-from calib_all_ros.masks.from_recording import grown_silhouettes
+from calib_all_ros.masks.from_recording import Background, estimate_background, grown_silhouettes
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.edge_measurements import measurable, measure_edges

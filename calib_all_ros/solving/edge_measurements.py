@@ -12,7 +12,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.masks.background import Background
+from calib_all_ros.masks.from_recording import Background
 from calib_all_ros.solving.gauss_newton import Measurements
 from calib_all_ros.solving.mask_measurements import BORDER_PX, EDGE_OFFSET_PX
 from calib_all_ros.solving.outline import Outline

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from calib_all_ros.models.checkpoints import FoundCheckpoint
-from calib_all_ros.models.errors import ModelUnavailableError
-from calib_all_ros.models.libraries import require
+from calib_all_ros.models.libraries import ModelUnavailableError, require
 from calib_all_ros.tracking.neighbours import PointTracks
 from calib_all_ros.tracking.track import ImageSequence, Track
 from calib_all_ros.tracking.windows import Array, Image, follow, sliding

@@ -6,9 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from calib_all_ros.models.checkpoints import find_checkpoint
-from calib_all_ros.models.device import choose_device
-from calib_all_ros.models.errors import ModelError
-from calib_all_ros.models.failure import failures_of
+from calib_all_ros.models.libraries import ModelError, choose_device, failures_of
 from calib_all_ros.settings import TRACKERS
 from calib_all_ros.tracking.cotracker import CoTracker3
 from calib_all_ros.tracking.lucas_kanade import LucasKanade

@@ -14,7 +14,7 @@ import pytest
 from calib_all_ros.cli import main
 from calib_all_ros.commands.doctor import examine
 from calib_all_ros.commands.doctor_report import as_text
-from calib_all_ros.models.downloads import MODELS
+from calib_all_ros.models.checkpoints import MODELS
 
 FATAL = {"numpy": "raise ImportError('libopenblas')", "torch": "import os; os.abort()"}
 PROGRAM = """
@@ -31,7 +31,7 @@ print(json.dumps([name for name in ("numpy", "torch", "yaml", "cv2") if name in 
 def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a file that is not what its name says, and with half a file."""
     folder = tmp_path_factory.mktemp("checkpoints")
-    (folder / "sam2.1_hiera_tiny.pt").write_bytes(b"not SAM 2")
+    (folder / "scaled_offline.pth").write_bytes(b"nothing?!")
     (folder / "scaled_online.pth").write_bytes(b"")
     return folder
 
@@ -55,15 +55,15 @@ def test_checkpoints_are_listed_with_what_is_wrong(
     document: dict[str, Any], checkpoints: Path
 ) -> None:
     listed = document["checkpoints"]
-    (sam2,) = listed["found"]
-    assert sam2["path"] == str(checkpoints / "sam2.1_hiera_tiny.pt")
-    assert sam2["used"]
-    assert "has 9 bytes" in sam2["remark"]
-    assert sam2["integrity"]["status"] == "differs"
+    (found,) = listed["found"]
+    assert found["path"] == str(checkpoints / "scaled_offline.pth")
+    assert found["used"]
+    assert "has 9 bytes" in found["remark"]
+    assert found["integrity"]["status"] == "differs"
     (strange,) = listed["unusable"]
     assert strange["reason"] == "is empty"
     missing = [entry["model"] for entry in listed["missing"]]
-    assert missing == [model for model in MODELS if model != "sam2"]
+    assert missing == [model for model in MODELS if model != "cotracker3_offline"]
 
 
 def test_the_document_is_json_and_the_text_says_the_same(document: dict[str, Any]) -> None:

@@ -15,8 +15,7 @@ from calib_all_ros.commands.doctor_backends import (
     backends,
 )
 from calib_all_ros.commands.doctor_imports import Trial
-from calib_all_ros.models.checkpoints import FoundCheckpoint, Unusable
-from calib_all_ros.models.downloads import MODELS
+from calib_all_ros.models.checkpoints import MODELS, FoundCheckpoint, Unusable, recommended
 
 MODEL_BACKENDS = {"DINOv2", "CoTracker3", "Grounded SAM 2", "nvdiffrast"}
 
@@ -164,15 +163,6 @@ def test_without_a_detector_clicks_remain(complete: Surroundings) -> None:
     assert detail == "no checkpoint of Grounding DINO; SAM 2 works from clicks without"
 
 
-def test_the_authors_detector_needs_a_vocabulary_beside_it(complete: Surroundings) -> None:
-    (complete.folder / "vocab.txt").unlink()
-    backend = named(complete)["Grounded SAM 2"]
-    assert backend.detail == f"no vocabulary in {complete.folder}"
-    assert "vocab.txt" in str(backend.todo)
-    (complete.folder / "tokenizer.json").touch()
-    assert named(complete)["Grounded SAM 2"].available
-
-
 def test_a_mark_needs_a_reference(complete: Surroundings) -> None:
     backend = named(replace(complete, references=0))["DINOv2"]
     assert backend.detail == "no reference mark"
@@ -185,6 +175,6 @@ def test_references_that_cannot_be_read_are_said(complete: Surroundings) -> None
 
 
 def test_a_file_that_only_looks_like_a_checkpoint_is_said(complete: Surroundings) -> None:
-    strange = Unusable("sam2", Path("/sam2.1_hiera_tiny.pt"), "is empty")
+    strange = Unusable("sam2", Path("/sam2.1_hiera_tiny.pt"), "is empty", recommended("sam2"))
     here = replace(without(complete, "sam2"), unusable=(strange,))
     assert named(here)["Grounded SAM 2"].detail == "/sam2.1_hiera_tiny.pt is empty"

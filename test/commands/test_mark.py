@@ -15,12 +15,10 @@ from calib_all_ros.commands import mark as command
 from calib_all_ros.commands.mark import MarkCommandError
 from calib_all_ros.commands.options import CommandError
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.marks.errors import MarkError, NoReferencesError
-from calib_all_ros.marks.feature_map import FeatureMap, on_patch_grid, unit_length
 from calib_all_ros.marks.finder import MarkFinder
-from calib_all_ros.marks.matching import MatchLimits
-from calib_all_ros.marks.references import load_references
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.marks.matching import FeatureMap, MatchLimits, on_patch_grid, unit_length
+from calib_all_ros.marks.references import MarkError, NoReferencesError, load_references
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.results.run_log import RunLog
 
 

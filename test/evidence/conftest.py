@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.evidence.sources import EvidenceSources
 from calib_all_ros.masks.segmentation import SegmentedImages
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.tracking.lucas_kanade import LucasKanade
 

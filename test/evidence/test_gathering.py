@@ -16,7 +16,7 @@ from calib_all_ros.calibration import calibrate
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
 from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksError
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot

@@ -11,8 +11,8 @@ import pytest
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.evidence.marks import MarkEvidence, choose_mark
 from calib_all_ros.evidence.sources import EvidenceSources
-from calib_all_ros.marks.feature_map import PatchGrid
 from calib_all_ros.marks.finder import FoundMark, UncertainMarkError
+from calib_all_ros.marks.matching import PatchGrid
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MarkSettings, Settings

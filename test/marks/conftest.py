@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from calib_all_ros.marks.feature_map import FeatureMap, PatchGrid, unit_length
+from calib_all_ros.marks.matching import FeatureMap, PatchGrid, unit_length
 
 NO_TORCH = "torch and transformers are not installed: pip install '.[foundation]'"
 

@@ -11,12 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.marks.errors import NoReferencesError
-from calib_all_ros.marks.feature_map import FeatureMap, PatchGrid
 from calib_all_ros.marks.finder import MarkFinder, UncertainMarkError, make_mark_finder
-from calib_all_ros.marks.matching import MatchLimits
-from calib_all_ros.marks.references import ReferenceMark, add_reference
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.marks.matching import FeatureMap, MatchLimits, PatchGrid
+from calib_all_ros.marks.references import NoReferencesError, ReferenceMark, add_reference
+from calib_all_ros.models.libraries import ModelUnavailableError
 
 Maker = Callable[..., Any]
 

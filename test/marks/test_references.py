@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from calib_all_ros.marks.errors import MarkError
 from calib_all_ros.marks.references import (
+    MarkError,
     add_reference,
     decode,
     load_references,

@@ -7,12 +7,148 @@ import numpy as np
 import pytest
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.masks.from_recording import grown_silhouettes, segment
+from calib_all_ros.masks.from_recording import (
+    BINS,
+    MAX_EVIDENCE,
+    MIN_SAMPLES,
+    MIN_SPREAD,
+    Background,
+    colour_log_density,
+    estimate_background,
+    grown_silhouettes,
+    robot_evidence,
+    segment,
+)
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.simulation.simulator import SimulatedRecording
 from calib_all_ros.solving.mask_measurements import intersection_over_union
 from calib_all_ros.solving.motion import RobotMotion
+
+
+def covered_at(*pixels: tuple[int, int, int], frames: int = 9) -> np.ndarray:
+    covered = np.zeros((frames, 12, 16), bool)
+    for frame, row, column in pixels:
+        covered[frame, row, column] = True
+    return covered
+
+
+def test_background_is_the_median_of_the_frames_that_show_it() -> None:
+    rng = np.random.default_rng(0)
+    background = rng.uniform(0, 255, (12, 16, 3)).astype(np.float32)
+    images = np.repeat(background[None], 9, axis=0)
+    covered = covered_at(*[(n, 5, n + 2) for n in range(9)])
+    images[covered] = 255.0 - images[covered]
+    found = estimate_background(images, covered, margin_px=1)
+    np.testing.assert_allclose(found.mean[5, 2:11], background[5, 2:11])
+    assert (found.samples[5, 2:11] == 8).all() and found.known[5, 2:11].all()
+
+
+def test_pixels_that_are_always_covered_are_unknown() -> None:
+    covered = covered_at(*[(n, 5, 5) for n in range(9)], *[(n, 5, 6) for n in range(7)])
+    found = estimate_background(np.ones((9, 12, 16, 3), np.float32), covered, margin_px=1)
+    assert found.samples[5, 5] == 0 and not found.known[5, 5]
+    assert found.samples[5, 6] == 2 < MIN_SAMPLES and not found.known[5, 6]
+    assert np.isfinite(found.spread).all() and (found.spread > 0).all()
+
+
+def test_only_the_surroundings_are_estimated() -> None:
+    found = estimate_background(
+        np.ones((9, 12, 16, 3), np.float32), covered_at((0, 5, 5)), margin_px=2
+    )
+    assert found.known[3:8, 3:8].all()
+    assert np.count_nonzero(found.known) == 25
+
+
+@pytest.mark.parametrize("sigma", [5.0, 12.0])
+def test_spread_is_the_standard_deviation_of_a_channel(sigma: float) -> None:
+    rng = np.random.default_rng(1)
+    images = (100 + rng.normal(0, sigma, (200, 12, 16, 3))).astype(np.float32)
+    covered = np.zeros((200, 12, 16), bool)
+    covered[0] = True
+    found = estimate_background(images, covered, margin_px=1)
+    assert found.spread.mean() == pytest.approx(sigma, rel=0.05)
+    assert found.mean.mean() == pytest.approx(100.0, abs=0.5)
+
+
+def test_spread_is_not_smaller_than_camera_noise() -> None:
+    covered = covered_at((0, 5, 5))
+    found = estimate_background(np.full((9, 12, 16, 3), 70.0, np.float32), covered, 3)
+    np.testing.assert_array_equal(found.spread, np.float32(MIN_SPREAD))
+
+
+def test_a_passer_by_does_not_change_the_background() -> None:
+    images = np.full((9, 12, 16, 3), 80.0, np.float32)
+    images[2:5] = 200.0
+    found = estimate_background(images, covered_at((0, 5, 5)), margin_px=1)
+    np.testing.assert_allclose(found.mean[4:7, 4:7], 80.0)
+
+
+ORANGE, WOOD = np.array([230.0, 120.0, 20.0]), np.array([150.0, 120.0, 90.0])
+
+
+def density_of(colour: np.ndarray, sigma: float = 6.0) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    pixels = np.clip(colour + rng.normal(0, sigma, (500, 3)), 0, 255).astype(np.float32)
+    return colour_log_density(pixels, np.ones(500))
+
+
+def evidence(colour: np.ndarray, seen: bool = True) -> float:
+    """Of one pixel before a wooden background, for an orange robot."""
+    background = Background(
+        np.tile(WOOD.astype(np.float32), (1, 1, 1)),
+        np.full((1, 1), 4.0, np.float32),
+        np.full((1, 1), 9 if seen else 0, np.int32),
+    )
+    image = np.asarray(colour, dtype=np.float32).reshape(1, 1, 1, 3)
+    return float(robot_evidence(image, background, density_of(ORANGE), density_of(WOOD))[0, 0, 0])
+
+
+def test_density_integrates_to_one() -> None:
+    cell = (256.0 / BINS) ** 3
+    assert np.exp(density_of(ORANGE)).sum() * cell == pytest.approx(1.0, abs=1e-3)
+
+
+def test_density_is_highest_at_the_colour_and_never_zero() -> None:
+    density = density_of(ORANGE)
+    peak = np.unravel_index(density.argmax(), density.shape)
+    assert peak == tuple((ORANGE * BINS / 256).astype(int))
+    assert np.isfinite(density).all() and density.min() > np.log(0.1 / 256.0**3)
+
+
+def test_weights_choose_the_pixels() -> None:
+    pixels = np.stack([ORANGE, WOOD]).astype(np.float32)
+    only = colour_log_density(pixels, np.array([1.0, 0.0]))
+    np.testing.assert_allclose(only, colour_log_density(pixels[:1], np.ones(1)), atol=1e-6)
+
+
+def test_no_pixels_at_all_are_finite() -> None:
+    pixels = np.stack([ORANGE, WOOD]).astype(np.float32)
+    assert np.isfinite(colour_log_density(pixels, np.zeros(2))).all()
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_robot_is_robot_and_background_is_background(seen: bool) -> None:
+    assert evidence(ORANGE, seen) > 3.0
+    assert evidence(WOOD, seen) < -3.0
+    assert abs(evidence(ORANGE, seen)) <= MAX_EVIDENCE
+
+
+@pytest.mark.parametrize("light", [0.5, 0.7, 0.9])
+def test_a_shadow_on_the_background_is_no_robot(light: float) -> None:
+    assert evidence(light * WOOD) < -1.0
+    # Without the background, shadowed wood is just an unknown colour.
+    assert evidence(light * WOOD) < evidence(light * WOOD, seen=False)
+
+
+def test_the_shadow_term_needs_the_hue_of_the_background() -> None:
+    grey = np.full(3, 0.7 * WOOD.mean())
+    assert evidence(grey) > evidence(0.7 * WOOD) + 1.0
+
+
+def test_a_colour_never_seen_before_a_known_background_is_something_else() -> None:
+    assert evidence(np.array([20.0, 30.0, 220.0])) > 0.0
+
 
 USE = np.arange(0, 20, 3)
 

@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.masks.clicks import Click
-from calib_all_ros.masks.detections import Detections, box_around
+from calib_all_ros.masks.following import Click, Prompts
 from calib_all_ros.masks.grounded_sam2 import GroundedSam2, KeptMasks
 from calib_all_ros.masks.mask_cache import MaskCache
-from calib_all_ros.masks.robot_seeds import Prompts
 from calib_all_ros.masks.segmentation import (
+    Detections,
     ScoredMasks,
     SegmentationError,
     UncertainMasksError,
+    box_around,
 )
 
 COUNT, HEIGHT, WIDTH = 8, 60, 120

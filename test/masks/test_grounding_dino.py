@@ -13,16 +13,135 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.masks import grounding_dino_arrays
-from calib_all_ros.masks.grounding_dino import GroundingDino
-from calib_all_ros.models.checkpoints import FoundCheckpoint, find_checkpoint
-from calib_all_ros.models.errors import ModelError, ModelUnavailableError
+from calib_all_ros.masks import grounding_dino
+from calib_all_ros.masks.grounding_dino import (
+    MEAN,
+    STANDARD_DEVIATION,
+    GroundingDino,
+    PromptError,
+    detections,
+    input_pixels,
+    input_size,
+    prompt_text,
+)
+from calib_all_ros.models.checkpoints import FoundCheckpoint
+from calib_all_ros.models.libraries import ModelError, ModelUnavailableError
+
+TOKENS = ("[CLS]", "robotic", "arm", "##s", ".", "person", ".", "[SEP]")
 
 
-@pytest.fixture(autouse=True)
+def log_odds(*probabilities: float) -> np.ndarray:
+    """Return a query's answer, padded as the model pads it."""
+    share = np.array(probabilities)
+    return np.concatenate([np.log(share / (1 - share)), np.full(248, -np.inf)]).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "text"),
+    [
+        ("robotic arm", "robotic arm."),
+        ("  Robotic  ARM. ", "robotic arm."),
+        ("robotic arm.person", "robotic arm. person."),
+        ("robotic arm . Gripper.. ", "robotic arm. gripper."),
+    ],
+)
+def test_prompts_are_written_as_in_training(prompt: str, text: str) -> None:
+    assert prompt_text(prompt) == text
+
+
+@pytest.mark.parametrize("prompt", ["", " . "])
+def test_a_prompt_without_words_is_refused(prompt: str) -> None:
+    with pytest.raises(PromptError, match="names nothing"):
+        prompt_text(prompt)
+
+
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [
+        ((640, 480), (1066, 800)),
+        ((480, 640), (800, 1066)),
+        ((1920, 1080), (1333, 750)),
+        ((800, 800), (800, 800)),
+        ((3000, 500), (1333, 222)),
+    ],
+)
+def test_the_input_keeps_the_aspect_ratio_within_limits(
+    image: tuple[int, int], expected: tuple[int, int]
+) -> None:
+    assert input_size(*image) == expected
+
+
+@pytest.mark.parametrize("size", [(480, 640), (1000, 1500)])
+def test_pixels_are_normalised_channel_by_channel(size: tuple[int, int]) -> None:
+    image = np.broadcast_to(np.array([255, 0, 51], np.uint8), (*size, 3))
+    pixels = input_pixels(np.ascontiguousarray(image))
+    assert pixels.dtype == np.float32 and pixels.shape == (3, *input_size(*size[::-1])[::-1])
+    expected = (np.array([1.0, 0.0, 0.2]) - MEAN) / STANDARD_DEVIATION
+    assert np.abs(pixels - expected[:, None, None]).max() < 1e-5
+
+
+def test_the_image_is_not_turned_or_shifted() -> None:
+    image = np.zeros((480, 640, 3), np.uint8)
+    image[96:192, 320:448] = 255
+    bright = input_pixels(image)[0] > 0.0
+    rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+    assert (rows[0], rows[-1] + 1) == (160, 320)
+    assert columns[0] == pytest.approx(320 * 1066 / 640, abs=1)
+    assert columns[-1] + 1 == pytest.approx(448 * 1066 / 640, abs=1)
+
+
+def test_boxes_come_back_in_image_pixels() -> None:
+    logits = np.stack([log_odds(*[0.01] * 8), log_odds(0.01, 0.6, 0.7, *[0.01] * 5)])
+    boxes = np.array([[0.5, 0.5, 1.0, 1.0], [0.25, 0.5, 0.5, 0.2]], np.float32)
+    found = detections(logits, boxes, TOKENS, (640, 480), 0.35, 0.3)
+    # A box over the left half covers the pixels 0 to 319, whose outer edges are these.
+    assert found.boxes == pytest.approx(np.array([[-0.5, 191.5, 319.5, 287.5]]), abs=1e-4)
+    assert found.scores == pytest.approx([0.7])
+    assert found.phrases == ("robotic arm",)
+    assert found.boxes.dtype == found.scores.dtype == np.float64
+
+
+def test_boxes_are_cut_at_the_image() -> None:
+    boxes = np.array([[0.9, 0.1, 0.4, 0.4]], np.float32)
+    found = detections(log_odds(*[0.9] * 8)[None], boxes, TOKENS, (100, 50), 0.35, 0.3)
+    assert found.boxes == pytest.approx(np.array([[69.5, -0.5, 99.5, 14.5]]), abs=1e-4)
+
+
+def test_the_best_come_first_and_thresholds_exclude() -> None:
+    best = [0.36, 0.9, 0.35, 0.5]
+    logits = np.stack([log_odds(0.01, p, *[0.01] * 6) for p in best])
+    boxes = np.tile(np.array([[0.5, 0.5, 0.2, 0.2]], np.float32), (4, 1))
+    found = detections(logits, boxes, TOKENS, (100, 100), 0.3501, 0.3)
+    assert found.scores == pytest.approx([0.9, 0.5, 0.36], abs=1e-6)
+
+
+def test_phrases_are_the_words_above_the_text_threshold() -> None:
+    logits = np.stack(
+        [
+            log_odds(0.9, 0.5, 0.5, 0.5, 0.9, 0.1, 0.1, 0.9),
+            log_odds(0.1, 0.1, 0.1, 0.1, 0.1, 0.4, 0.9, 0.1),
+            log_odds(0.8, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1),
+        ]
+    )
+    boxes = np.tile(np.array([[0.5, 0.5, 0.2, 0.2]], np.float32), (3, 1))
+    found = detections(logits, boxes, TOKENS, (100, 100), 0.35, 0.3)
+    assert dict(zip(found.phrases, found.scores.round(3), strict=True)) == {
+        "robotic arms": 0.9,
+        "person": 0.9,
+        "": 0.8,
+    }
+
+
+def test_no_box_is_an_answer() -> None:
+    boxes = np.array([[0.5, 0.5, 0.2, 0.2]], np.float32)
+    found = detections(log_odds(*[0.1] * 8)[None], boxes, TOKENS, (100, 100), 0.35, 0.3)
+    assert len(found) == 0 and found.boxes.shape == (0, 4) and found.phrases == ()
+
+
+@pytest.fixture
 def small_input(monkeypatch: pytest.MonkeyPatch) -> None:
     """The full size takes seconds and shows nothing more."""
-    monkeypatch.setattr(grounding_dino_arrays, "SHORTEST_EDGE", 96)
+    monkeypatch.setattr(grounding_dino, "SHORTEST_EDGE", 96)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +149,8 @@ def detector(tiny_grounding_dino: FoundCheckpoint) -> GroundingDino:
     return GroundingDino(tiny_grounding_dino, "cpu")
 
 
-@pytest.fixture(scope="module")
-def image() -> np.ndarray:
+@pytest.fixture
+def image(small_input: None) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 255, (120, 160, 3), dtype=np.uint8)
 
 
@@ -64,30 +183,6 @@ def test_prompts_are_read_alike_however_written(detector: GroundingDino, image: 
     other = detector.detect(image, "person", 0.0)
     assert (plain.scores == written.scores).all()
     assert np.abs(plain.scores - other.scores).max() > 1e-3
-
-
-def test_both_formats_hold_the_same_model(
-    detector: GroundingDino, original_grounding_dino: FoundCheckpoint, image: np.ndarray
-) -> None:
-    original = GroundingDino(original_grounding_dino, "cpu")
-    expected = detector._model.state_dict()
-    converted = original._model.state_dict()
-    unused = {name for name in expected if ".swin.layernorm." in name}
-    assert set(converted) == set(expected)
-    different = {name for name in expected if not bool((expected[name] == converted[name]).all())}
-    assert different <= unused
-    ours, theirs = (d.detect(image, "robotic arms. person", 0.0) for d in (detector, original))
-    assert ours.boxes == pytest.approx(theirs.boxes, abs=1e-3)
-    assert ours.scores == pytest.approx(theirs.scores, abs=1e-6)
-    assert ours.phrases == theirs.phrases
-
-
-def test_both_formats_are_found_on_disk(
-    tiny_grounding_dino: FoundCheckpoint, original_grounding_dino: FoundCheckpoint
-) -> None:
-    for checkpoint in (tiny_grounding_dino, original_grounding_dino):
-        found = find_checkpoint("grounding_dino", checkpoint.path.parent)
-        assert (found.path, found.kind) == (checkpoint.path, checkpoint.kind)
 
 
 def test_a_planted_answer_comes_back_in_image_pixels(
@@ -129,22 +224,6 @@ def test_half_precision_on_disk_is_computed_in_single(
     assert len(half.detect(image, box_threshold=0.0)) == 20
 
 
-def test_the_vocabulary_must_lie_beside_the_authors_file(
-    original_grounding_dino: FoundCheckpoint, tmp_path: Path
-) -> None:
-    alone = Path(shutil.copy(original_grounding_dino.path, tmp_path))
-    checkpoint = replace(original_grounding_dino, path=alone)
-    with pytest.raises(ModelUnavailableError, match=r"no vocab\.txt .* download vocab\.txt of"):
-        GroundingDino(checkpoint, "cpu")
-    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n.\n?\n")
-    with pytest.raises(ModelUnavailableError, match="not that of BERT"):
-        GroundingDino(checkpoint, "cpu")
-    (tmp_path / "vocab.txt").unlink()
-    (tmp_path / "tokenizer.json").write_text("{")
-    with pytest.raises(ModelUnavailableError, match="cannot be read"):
-        GroundingDino(checkpoint, "cpu")
-
-
 def test_a_tokenizer_file_serves_too(
     tiny_grounding_dino: FoundCheckpoint, tmp_path: Path, detector: GroundingDino
 ) -> None:
@@ -155,52 +234,6 @@ def test_a_tokenizer_file_serves_too(
     assert reread._tokenizer("robotic arms.")["input_ids"] == [101, 1030, 1031, 1033, 1012, 102]
 
 
-def test_damaged_files_are_told_from_others(
-    original_grounding_dino: FoundCheckpoint, tmp_path: Path
-) -> None:
-    torch = pytest.importorskip("torch")
-    shutil.copy(original_grounding_dino.path.parent / "vocab.txt", tmp_path)
-    path = tmp_path / original_grounding_dino.path.name
-    checkpoint = replace(original_grounding_dino, path=path)
-    content = original_grounding_dino.path.read_bytes()
-    path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(ModelError, match="cannot be read"):
-        GroundingDino(checkpoint, "cpu")
-    torch.save({"blocks.0.norm1.weight": torch.zeros(2)}, path)
-    with pytest.raises(ModelError, match="no weights under 'model'"):
-        GroundingDino(checkpoint, "cpu")
-    torch.save({"model": {"blocks.0.norm1.weight": torch.zeros(2)}}, path)
-    with pytest.raises(ModelError, match="another model's"):
-        GroundingDino(checkpoint, "cpu")
-    weights = torch.load(original_grounding_dino.path, weights_only=True)["model"]
-    del weights["module.transformer.encoder.layers.1.norm1.weight"]
-    torch.save({"model": weights}, path)
-    with pytest.raises(ModelError, match="no complete Grounding DINO, 1 of its weights"):
-        GroundingDino(checkpoint, "cpu")
-
-
-def test_code_in_a_checkpoint_is_not_run(
-    original_grounding_dino: FoundCheckpoint, tmp_path: Path
-) -> None:
-    torch = pytest.importorskip("torch")
-    shutil.copy(original_grounding_dino.path.parent / "vocab.txt", tmp_path)
-    path = tmp_path / original_grounding_dino.path.name
-    torch.save({"model": {}, "epoch": Touch(tmp_path / "was_run")}, path)
-    with pytest.raises(ModelError, match="cannot be read"):
-        GroundingDino(replace(original_grounding_dino, path=path), "cpu")
-    assert not (tmp_path / "was_run").exists()
-
-
-class Touch:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return Path.touch, (self.path,)
-
-
 @pytest.mark.parametrize("library", ["torch", "transformers"])
 def test_a_missing_library_is_named(
     tiny_grounding_dino: FoundCheckpoint, monkeypatch: pytest.MonkeyPatch, library: str
@@ -208,3 +241,36 @@ def test_a_missing_library_is_named(
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(ModelUnavailableError, match=rf"^{library} is not installed"):
         GroundingDino(tiny_grounding_dino, "cpu")
+
+
+def test_the_vocabulary_must_be_there(tiny_grounding_dino: FoundCheckpoint, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_grounding_dino.path, tmp_path / "folder")
+    checkpoint = replace(tiny_grounding_dino, path=folder)
+    (folder / "vocab.txt").unlink()
+    with pytest.raises(ModelError, match=r"folder has no vocab\.txt .*download it again"):
+        GroundingDino(checkpoint, "cpu")
+    (folder / "tokenizer.json").write_text("{")
+    with pytest.raises(ModelError, match=r"vocabulary in .* cannot be read .*download it again"):
+        GroundingDino(checkpoint, "cpu")
+
+
+def test_damaged_folders_are_told_from_incomplete_ones(
+    tiny_grounding_dino: FoundCheckpoint, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch")
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(tiny_grounding_dino.path, tmp_path / "folder")
+    checkpoint, path = replace(tiny_grounding_dino, path=folder), folder / "model.safetensors"
+    weights = load_file(path)
+    del weights["model.encoder.layers.1.deformable_layer.self_attn_layer_norm.weight"]
+    # What was loaded is mapped into memory: its file must not be written over.
+    path.unlink()
+    save_file(weights, path, {"format": "pt"})
+    with pytest.raises(ModelError, match=r"lacks \d+ of Grounding DINO's weights"):
+        GroundingDino(checkpoint, "cpu")
+    content = path.read_bytes()
+    path.unlink()
+    path.write_bytes(content[:1000])
+    with pytest.raises(ModelError, match=r"cannot be loaded as Grounding DINO .*download it again"):
+        GroundingDino(checkpoint, "cpu")

@@ -1,21 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import hashlib
 import os
+import re
+import shlex
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from calib_all_ros.models import checkpoints
 from calib_all_ros.models.checkpoints import (
+    DOWNLOADS,
+    MODELS,
+    Download,
     FoundCheckpoint,
     checkpoint_folder,
     data_home,
+    download_command,
     find_checkpoint,
+    how_to_get,
+    recommended,
     scan,
+    size_remark,
+    verify,
 )
-from calib_all_ros.models.downloads import MODELS
-from calib_all_ros.models.errors import ModelError, ModelUnavailableError
+from calib_all_ros.models.libraries import ModelError, ModelUnavailableError
 
 MakeFolder = Callable[..., Path]
 
@@ -39,27 +52,6 @@ def test_a_relative_data_home_is_ignored(monkeypatch: pytest.MonkeyPatch, tmp_pa
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("XDG_DATA_HOME", "relative")
     assert data_home() == tmp_path / ".local" / "share"
-
-
-@pytest.mark.parametrize(
-    ("name", "model", "variant"),
-    [
-        ("dinov2_vits14_pretrain.pth", "dinov2", "vits14"),
-        ("dinov2_vitl14_reg4_pretrain.pth", "dinov2", "vitl14_reg4"),
-        ("scaled_offline.pth", "cotracker3_offline", "scaled_offline"),
-        ("scaled_online.pth", "cotracker3_online", "scaled_online"),
-        ("groundingdino_swint_ogc.pth", "grounding_dino", "swint_ogc"),
-        ("sam2.1_hiera_base_plus.pt", "sam2", "sam2.1_hiera_base_plus"),
-        ("sam2_hiera_tiny.pt", "sam2", "sam2_hiera_tiny"),
-    ],
-)
-def test_authors_files_are_known_by_name(
-    tmp_path: Path, name: str, model: str, variant: str
-) -> None:
-    path = tmp_path / name
-    path.write_bytes(b"weights")
-    assert find_checkpoint(model, tmp_path) == FoundCheckpoint(path, "original", variant)
-    assert scan(tmp_path)[0].keys() == {model}
 
 
 @pytest.mark.parametrize(
@@ -111,16 +103,6 @@ def test_linked_folders_are_followed_and_circles_end(
     (folder / "circle").symlink_to(folder)
     (folder / "linked").symlink_to(elsewhere)
     assert find_checkpoint("dinov2", folder).path.resolve() == elsewhere
-
-
-def test_of_several_the_largest_is_taken(tmp_path: Path, transformers_folder: MakeFolder) -> None:
-    (tmp_path / "dinov2_vits14_pretrain.pth").write_bytes(b"12")
-    large = transformers_folder(tmp_path / "a", "dinov2", b"1234")
-    (tmp_path / "dinov2_vitb14_pretrain.pth").write_bytes(b"123")
-    assert find_checkpoint("dinov2", tmp_path).path == large
-    found, unusable = scan(tmp_path)
-    assert [checkpoint.size_bytes() for checkpoint in found["dinov2"]] == [4, 3, 2]
-    assert unusable == ()
 
 
 def test_the_authors_file_inside_a_folder_is_the_same_checkpoint(
@@ -192,19 +174,6 @@ def test_a_folder_without_safetensors_is_said(
         find_checkpoint("grounding_dino", tmp_path)
 
 
-def test_a_link_to_nowhere_is_said(tmp_path: Path) -> None:
-    (tmp_path / "sam2_hiera_tiny.pt").symlink_to(tmp_path / "gone")
-    with pytest.raises(ModelUnavailableError, match="cannot be read"):
-        find_checkpoint("sam2", tmp_path)
-
-
-def test_a_good_checkpoint_serves_beside_a_bad_one(tmp_path: Path) -> None:
-    (tmp_path / "sam2_hiera_tiny.pt").write_bytes(b"")
-    good = tmp_path / "sam2_hiera_small.pt"
-    good.write_bytes(b"weights")
-    assert find_checkpoint("sam2", tmp_path).path == good
-
-
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
 def test_a_folder_that_may_not_be_read_is_said(tmp_path: Path) -> None:
     tmp_path.chmod(0)
@@ -224,3 +193,163 @@ def test_a_folder_that_cannot_be_read_is_said(
     monkeypatch.setattr(os, "scandir", refuse)
     with pytest.raises(ModelError, match=rf"{tmp_path} cannot be read \(Permission denied\)"):
         scan(tmp_path)
+
+
+FOLDER = Path("/my checkpoints")
+
+
+def test_every_model_can_be_had() -> None:
+    assert {download.model for download in DOWNLOADS} == set(MODELS)
+    assert all(recommended(model).model == model for model in MODELS)
+
+
+@pytest.mark.parametrize("download", DOWNLOADS, ids=lambda download: download.name)
+def test_entries_are_well_formed(download: Download) -> None:
+    assert re.fullmatch("[0-9a-f]{64}", download.sha256)
+    assert download.size_bytes > 10**7
+    assert download.address.startswith("https://")
+    assert download.address.endswith(download.name)
+    assert Path(download.name).suffix == ".pth" or download.kind == "transformers"
+    assert not MODELS[download.model].title.startswith("CoTracker") or "NC" in download.licence
+
+
+@pytest.mark.parametrize("field", ["name", "address", "sha256"])
+def test_entries_differ(field: str) -> None:
+    values = Counter(getattr(download, field) for download in DOWNLOADS)
+    assert values.most_common(1)[0][1] == 1
+
+
+def test_how_to_get_names_address_size_hash_and_place() -> None:
+    file = recommended("cotracker3_offline")
+    sentence = how_to_get(file, FOLDER)
+    for part in (file.address, "102 MB", "101890938 bytes", file.sha256, "CC-BY-NC-4.0"):
+        assert part in sentence
+    assert sentence.endswith(download_command(file, FOLDER))
+
+
+CONTENT = b"published weights"
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> Download:
+    """What is known of CoTracker3 and of SAM 2 has a certain content."""
+    download = replace(
+        recommended("cotracker3_offline"),
+        size_bytes=len(CONTENT),
+        sha256=hashlib.sha256(CONTENT).hexdigest(),
+    )
+    folder = replace(download, model="sam2", kind="transformers", name="sam2.1")
+    monkeypatch.setattr(checkpoints, "DOWNLOADS", (download, folder))
+    return download
+
+
+def test_the_published_file_is_recognised(tmp_path: Path, published: Download) -> None:
+    (tmp_path / published.name).write_bytes(CONTENT)
+    found = find_checkpoint("cotracker3_offline", tmp_path)
+    answer = verify("cotracker3_offline", found)
+    assert answer.status == "published"
+    assert answer.sha256 == (published.sha256,)
+    assert published.name in answer.remark
+    assert size_remark("cotracker3_offline", found) is None
+
+
+def test_a_damaged_file_differs(tmp_path: Path, published: Download) -> None:
+    (tmp_path / published.name).write_bytes(CONTENT[:-1])
+    found = find_checkpoint("cotracker3_offline", tmp_path)
+    answer = verify("cotracker3_offline", found)
+    assert answer.status == "differs"
+    assert f"download {published.address} again" in answer.remark
+    remark = size_remark("cotracker3_offline", found)
+    assert remark is not None
+    assert f"has {len(CONTENT) - 1} bytes" in remark
+
+
+def test_another_file_is_not_judged(
+    tmp_path: Path, published: Download, transformers_folder: MakeFolder
+) -> None:
+    transformers_folder(tmp_path / "my-own-sam2", "sam2_video")
+    found = find_checkpoint("sam2", tmp_path)
+    answer = verify("sam2", found)
+    assert answer.status == "unknown"
+    assert answer.sha256 == (hashlib.sha256(b"weights").hexdigest(),)
+    assert size_remark("sam2", found) is None
+
+
+def test_a_folder_is_recognised_under_any_name(
+    tmp_path: Path, published: Download, transformers_folder: MakeFolder
+) -> None:
+    transformers_folder(tmp_path / "renamed", "sam2_video", CONTENT)
+    assert verify("sam2", find_checkpoint("sam2", tmp_path)).status == "published"
+
+
+def test_commands_survive_a_shell() -> None:
+    file, folder = recommended("cotracker3_online"), recommended("grounding_dino")
+    curl = shlex.split(download_command(file, FOLDER))
+    assert curl[0] == "curl"
+    assert curl[-2:] == [str(FOLDER / file.name), file.address]
+    hub = shlex.split(download_command(folder, FOLDER))
+    assert hub[:3] == ["hf", "download", "IDEA-Research/grounding-dino-tiny"]
+    assert hub[-2:] == ["--local-dir", str(FOLDER / "grounding-dino-tiny")]
+    assert hub[3:5] == ["--exclude", "*.bin"]
+    assert "*.pt" in download_command(recommended("sam2"), FOLDER)
+
+
+@pytest.mark.parametrize("mode", ["offline", "online"])
+def test_files_of_cotracker_are_known_by_name(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / f"scaled_{mode}.pth"
+    path.write_bytes(b"weights")
+    expected = FoundCheckpoint(path, "original", f"scaled_{mode}")
+    assert find_checkpoint(f"cotracker3_{mode}", tmp_path) == expected
+    assert scan(tmp_path)[0].keys() == {f"cotracker3_{mode}"}
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "repository"),
+    [
+        ("dinov2_vits14_pretrain.pth", "dinov2", "facebook/dinov2-small"),
+        ("dinov2_vitl14_reg4_pretrain.pth", "dinov2", "facebook/dinov2-large"),
+        ("dinov2_vitg14_pretrain.pth", "dinov2", "facebook/dinov2-base"),
+        ("groundingdino_swint_ogc.pth", "grounding_dino", "IDEA-Research/grounding-dino-tiny"),
+        ("groundingdino_swinb_cogcoor.pth", "grounding_dino", "IDEA-Research/grounding-dino-base"),
+        ("sam2.1_hiera_base_plus.pt", "sam2", "facebook/sam2.1-hiera-base-plus"),
+        ("sam2_hiera_tiny.pt", "sam2", "facebook/sam2.1-hiera-tiny"),
+    ],
+)
+def test_for_a_file_of_the_authors_the_folder_to_fetch_is_named(
+    tmp_path: Path, transformers_folder: MakeFolder, name: str, model: str, repository: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"weights")
+    for given in (tmp_path, path):
+        with pytest.raises(ModelUnavailableError) as error:
+            find_checkpoint(model, given)
+        sentence = str(error.value)
+        assert sentence.startswith(f"{path} is a file of ")
+        target = tmp_path / repository.partition("/")[2]
+        assert f"hf download {repository} " in sentence and str(target) in sentence
+    # Beside a folder it does no harm.
+    folder = transformers_folder(tmp_path / "folder", MODELS[model].model_types[0])
+    assert find_checkpoint(model, tmp_path).path == folder
+
+
+def test_of_several_the_largest_is_taken(tmp_path: Path, transformers_folder: MakeFolder) -> None:
+    for name, content in (("a", b"12"), ("b", b"1234"), ("c", b"123")):
+        transformers_folder(tmp_path / name, "dinov2", content)
+    assert find_checkpoint("dinov2", tmp_path).path == tmp_path / "b"
+    found, unusable = scan(tmp_path)
+    assert [checkpoint.size_bytes() for checkpoint in found["dinov2"]] == [4, 3, 2]
+    assert unusable == ()
+
+
+def test_a_link_to_nowhere_is_said(tmp_path: Path) -> None:
+    (tmp_path / "scaled_online.pth").symlink_to(tmp_path / "gone")
+    with pytest.raises(ModelUnavailableError, match="cannot be read"):
+        find_checkpoint("cotracker3_online", tmp_path)
+
+
+def test_a_good_checkpoint_serves_beside_a_bad_one(
+    tmp_path: Path, transformers_folder: MakeFolder
+) -> None:
+    transformers_folder(tmp_path / "bad", "sam2", b"")
+    good = transformers_folder(tmp_path / "good", "sam2")
+    assert find_checkpoint("sam2", tmp_path).path == good

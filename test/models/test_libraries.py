@@ -2,13 +2,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
-from calib_all_ros.models.errors import ModelUnavailableError
-from calib_all_ros.models.libraries import require
+from calib_all_ros.errors import CalibAllError
+from calib_all_ros.models import libraries
+from calib_all_ros.models.libraries import (
+    ModelError,
+    ModelUnavailableError,
+    choose_device,
+    cuda_obstacle,
+    failures_of,
+    require,
+)
 
 
 @pytest.fixture
@@ -80,3 +90,119 @@ def test_a_missing_part_of_a_library_is_a_broken_library(packages: Path) -> None
     write(packages, "calibtrial", "")
     with pytest.raises(ModelUnavailableError, match=r"calibtrial\.inner cannot be imported"):
         require("calibtrial.inner", "foundation")
+
+
+Pretend = Callable[..., None]
+
+
+class Tensor:
+    def add_(self, number: float) -> Tensor:
+        return self
+
+    def item(self) -> float:
+        return 1.0
+
+
+@pytest.fixture
+def pretend(monkeypatch: pytest.MonkeyPatch) -> Pretend:
+    """Puts a torch in place that says what a test wants."""
+
+    def torch(cuda: str | None, devices: int = 0, failure: str | None = None) -> None:
+        def zeros(count: int, *, device: str) -> Tensor:
+            if failure is not None:
+                raise RuntimeError(f"{device}: {failure}")
+            return Tensor()
+
+        fake: Any = SimpleNamespace(
+            __version__="2.9.0",
+            version=SimpleNamespace(cuda=cuda),
+            cuda=SimpleNamespace(is_available=lambda: devices > 0, device_count=lambda: devices),
+            zeros=zeros,
+        )
+        monkeypatch.setattr(libraries, "require", lambda module, extra: fake)
+
+    return torch
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:1"])
+def test_cuda_is_taken_where_it_works(pretend: Pretend, name: str) -> None:
+    pretend("13.0", devices=2)
+    assert choose_device(name) == {"auto": "cuda"}.get(name, name)
+    assert cuda_obstacle() is None
+
+
+@pytest.mark.parametrize(
+    ("cuda", "devices", "failure", "reason"),
+    [
+        (None, 0, None, "built without CUDA"),
+        ("13.0", 0, None, "finds no NVIDIA GPU"),
+        ("13.0", 1, "no kernel image\nis available", "no kernel image is available"),
+    ],
+)
+def test_the_cpu_is_taken_or_the_reason_said_where_cuda_does_not_work(
+    pretend: Pretend,
+    caplog: pytest.LogCaptureFixture,
+    cuda: str | None,
+    devices: int,
+    failure: str | None,
+    reason: str,
+) -> None:
+    pretend(cuda, devices, failure)
+    with caplog.at_level("INFO", "calib_all_ros.models.libraries"):
+        assert choose_device("auto") == "cpu"
+    assert reason in caplog.text
+    with pytest.raises(ModelUnavailableError, match=rf"^cuda was asked for, but .*{reason}.*: "):
+        choose_device("cuda")
+
+
+def test_a_gpu_that_is_not_there_is_said(pretend: Pretend) -> None:
+    pretend("13.0", devices=2)
+    with pytest.raises(ModelUnavailableError, match="2 CUDA device"):
+        choose_device("cuda:2")
+    pretend(None)
+    with pytest.raises(ModelUnavailableError, match=r"cuda:2 was asked for.*without CUDA"):
+        choose_device("cuda:2")
+
+
+def test_the_cpu_needs_no_torch(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(module: str, extra: str) -> None:
+        raise ModelUnavailableError(f"{module} is not installed")
+
+    monkeypatch.setattr(libraries, "require", absent)
+    assert choose_device("cpu") == "cpu"
+    with pytest.raises(ModelUnavailableError, match="torch is not installed"):
+        choose_device("auto")
+
+
+@pytest.mark.parametrize("name", ["", "gpu", "cuda:", "cuda:-1", "CUDA", "mps", "cuda:1x"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(ModelError, match="is no device; use auto, cpu, cuda or cuda:N"):
+        choose_device(name)
+
+
+def test_with_the_torch_that_is_installed() -> None:
+    torch = pytest.importorskip("torch", reason="no torch: pip install '.[foundation]'")
+    chosen = choose_device("auto")
+    assert chosen == ("cuda" if torch.cuda.is_available() else "cpu")
+    assert torch.ones(2, device=chosen).sum().item() == 2.0
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (RuntimeError("CUDA out of memory.\n Tried 2 GiB"), "CUDA out of memory. Tried 2 GiB"),
+        (TypeError("forward() got an unexpected argument"), "forward() got an unexpected argument"),
+        (MemoryError(), "MemoryError"),
+    ],
+)
+def test_what_a_library_raises_is_the_failure_of_its_model(error: Exception, sentence: str) -> None:
+    with pytest.raises(ModelError) as raised, failures_of("SAM 2"):
+        raise error
+    assert str(raised.value) == f"SAM 2 failed: {sentence}"
+
+
+@pytest.mark.parametrize("error", [CalibAllError("unsure"), KeyboardInterrupt()])
+def test_what_is_said_already_and_interrupts_pass(error: BaseException) -> None:
+    with pytest.raises(type(error)) as raised, failures_of("SAM 2"):
+        raise error
+    assert raised.value is error

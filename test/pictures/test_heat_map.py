@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from calib_all_ros.marks.feature_map import PatchGrid
 from calib_all_ros.marks.finder import Vote
-from calib_all_ros.marks.matching import Match, Peak
+from calib_all_ros.marks.matching import Match, PatchGrid, Peak
 from calib_all_ros.marks.references import ReferenceMark
 from calib_all_ros.pictures.heat_map import BEST, RESULT, SECOND, draw_votes, heat_overlay
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.rendering.nvdiffrast import Nvdiffrast
 from calib_all_ros.rendering.rasteriser import BACKGROUND, NEAR_M, RenderingError, render
 from calib_all_ros.robot.description import Robot

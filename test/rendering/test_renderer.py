@@ -7,7 +7,7 @@ import importlib.util
 
 import pytest
 
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.rendering.nvdiffrast import Nvdiffrast
 from calib_all_ros.rendering.rasteriser import RenderingError, render
 from calib_all_ros.rendering.renderer import find_renderer

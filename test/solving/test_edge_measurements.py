@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from calib_all_ros.masks.background import Background
+from calib_all_ros.masks.from_recording import Background
 from calib_all_ros.rendering.contour import find_contours
 from calib_all_ros.solving.edge_measurements import measurable, measure_edges
 from calib_all_ros.solving.outline import Outline

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.rendering.nvdiffrast import Nvdiffrast
 from calib_all_ros.robot.kinematics import Joint, Kinematics
 from calib_all_ros.robot.surface import RobotSurface

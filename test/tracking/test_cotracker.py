@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 
 from calib_all_ros.models.checkpoints import FoundCheckpoint
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.tracking.cotracker import CoTracker3
 from calib_all_ros.tracking.track import Tracker
 

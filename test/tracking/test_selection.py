@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from calib_all_ros.models.errors import ModelError, ModelUnavailableError
+from calib_all_ros.models.libraries import ModelError, ModelUnavailableError
 from calib_all_ros.tracking.cotracker import CoTracker3
 from calib_all_ros.tracking.lucas_kanade import LucasKanade
 from calib_all_ros.tracking.selection import make_tracker

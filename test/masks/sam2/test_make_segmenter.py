@@ -15,10 +15,10 @@ import pytest
 from calib_all_ros.input_files import RecordingSource
 from calib_all_ros.loading import load_recording
 from calib_all_ros.masks.grounded_sam2 import make_segmenter
-from calib_all_ros.masks.mask_judgement import MaskLimits
+from calib_all_ros.masks.judgement import MaskLimits
 from calib_all_ros.masks.segmentation import SegmentationError, UncertainMasksError
 from calib_all_ros.models.checkpoints import FoundCheckpoint
-from calib_all_ros.models.errors import ModelUnavailableError
+from calib_all_ros.models.libraries import ModelUnavailableError
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.settings import MaskSettings
 

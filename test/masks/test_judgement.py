@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib_all_ros.masks.mask_judgement import MaskJudge, MaskLimits
+from calib_all_ros.masks.judgement import MaskJudge, MaskLimits
 from calib_all_ros.masks.segmentation import UncertainMasksError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from calib_all_ros.masks.clicks import Click, read_clicks
+from calib_all_ros.masks.following import Click, read_clicks
 from calib_all_ros.masks.segmentation import SegmentationError
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib_all_ros.masks.detections import (
+from calib_all_ros.masks.segmentation import (
     box_area,
     box_around,
     box_iou,
