@@ -29,7 +29,7 @@ from calib_all_ros.solving.pose_errors import RELATIVE_FRAME, relative_pose
 # A larger step would leave the range of the linearisation; cameras that agree take none near it.
 MOST_STEP_PX = 1.0
 # Chance alone leads to a warning in one of a thousand cases.
-DOUBTED_P_VALUE = 1e-3
+WARNING_P_VALUE = 1e-3
 
 
 def contradiction(names: Sequence[str], refined: JointRefinement) -> str | None:
@@ -44,24 +44,24 @@ def contradiction(names: Sequence[str], refined: JointRefinement) -> str | None:
     )
 
 
-def agreement_doubts(refined: JointRefinement) -> list[str]:
-    """Return what is doubtful about values that should be equal."""
-    doubts = []
-    if refined.offsets is not None and refined.offsets.p_value < DOUBTED_P_VALUE:
-        doubts.append(
+def agreement_warnings(refined: JointRefinement) -> list[str]:
+    """Return the warnings about values that should be equal."""
+    warnings = []
+    if refined.offsets is not None and refined.offsets.p_value < WARNING_P_VALUE:
+        warnings.append(
             "the cameras disagree about the joint offsets "
             f"(p = {refined.offsets.p_value:.1g}), so each keeps its own: check the intrinsics and "
             "the time stamps of each camera"
         )
-    if refined.shared is not None and refined.shared.p_value < DOUBTED_P_VALUE:
-        doubts.append(
+    if refined.shared is not None and refined.shared.p_value < WARNING_P_VALUE:
+        warnings.append(
             f"the lags of cameras on one clock disagree (p = {refined.shared.p_value:.1g}): leave "
             "out --clock"
         )
-    return doubts
+    return warnings
 
 
-def frame_doubts(frames: Mapping[str, str]) -> list[str]:
+def frame_warnings(frames: Mapping[str, str]) -> list[str]:
     """Return which cameras call their optical frames alike.
 
     Args:
@@ -151,12 +151,14 @@ def refine_cameras(
             have a clock of their own. None lets those share one whose lags agree.
 
     Returns:
-        The cameras; as they are by themselves, with a doubt, where the measurements do not
+        The cameras; as they are by themselves, with a warning, where the measurements do not
         determine all parameters.
     """
     calibrations = {result.name: result.calibration for result in separate}
     notes: list[str] = []
-    doubts = frame_doubts({result.name: result.calibration.camera.frame_id for result in separate})
+    warnings = frame_warnings(
+        {result.name: result.calibration.camera.frame_id for result in separate}
+    )
     usable = [result for result in separate if _is_usable(result)]
     notes += [
         f"{result.name} was rejected by itself and takes no part in the joint refinement"
@@ -165,21 +167,21 @@ def refine_cameras(
     ]
     if len(usable) < 2:
         notes.append("fewer than two cameras can be used: there is nothing to refine together")
-        return CameraSet(calibrations, None, (), _verdict(separate, doubts), tuple(notes))
+        return CameraSet(calibrations, None, (), _verdict(separate, warnings), tuple(notes))
     names = [result.name for result in usable]
     systems = [_systems(result.solution) for result in usable]
     try:
         refined = refine_jointly(systems, None if clocks is None else _clock_numbers(names, clocks))
         contradicted = contradiction(names, refined)
         if contradicted is not None:
-            doubts.append(contradicted)
+            warnings.append(contradicted)
             refined = refine_jointly(systems, range(len(names)))
     except JointRefinementError as error:
         # What each camera gives by itself holds all the same.
         logger.warning(error)
-        doubts.append(str(error))
-        return CameraSet(calibrations, None, (), _verdict(separate, doubts), tuple(notes))
-    doubts += agreement_doubts(refined)
+        warnings.append(str(error))
+        return CameraSet(calibrations, None, (), _verdict(separate, warnings), tuple(notes))
+    warnings += agreement_warnings(refined)
     record = _record(names, usable, refined)
     notes += joint_notes(record, refined)
     for note in notes:
@@ -190,7 +192,7 @@ def refine_cameras(
         _relative(calibrations, (names[a], names[b]), refined.covariance_of(a, b))
         for a, b in itertools.combinations(range(len(names)), 2)
     )
-    return CameraSet(calibrations, record, pairs, _verdict(separate, doubts), tuple(notes))
+    return CameraSet(calibrations, record, pairs, _verdict(separate, warnings), tuple(notes))
 
 
 def _is_usable(result: SeparateResult) -> bool:
@@ -298,14 +300,14 @@ def _relative(
     )
 
 
-def _verdict(separate: Sequence[SeparateResult], doubts: Sequence[str]) -> Verdict:
+def _verdict(separate: Sequence[SeparateResult], warnings: Sequence[str]) -> Verdict:
     """Return the worst verdict, and what speaks against the cameras together."""
     statuses: list[Status] = [result.calibration.verdict.status for result in separate]
-    if doubts:
+    if warnings:
         statuses.append("warning")
     reasons = [
         f"{result.name}: {reason}"
         for result in sorted(separate, key=lambda result: -_RANK[result.calibration.verdict.status])
         for reason in result.calibration.verdict.reasons
     ]
-    return Verdict(max(statuses, key=_RANK.__getitem__), (*reasons, *doubts))
+    return Verdict(max(statuses, key=_RANK.__getitem__), (*reasons, *warnings))

@@ -52,7 +52,7 @@ def test_the_better_verdict_wins_and_then_the_smaller_error(
     assert why.startswith("the masks" if masks_win else "the images alone")
 
 
-def test_two_poses_that_contradict_each_other_are_doubted() -> None:
+def test_two_poses_that_contradict_each_other_get_a_warning() -> None:
     chosen, why = better(solution("accepted", 2.0), solution("accepted", 1.0, x_m=0.02))
     assert chosen.verdict.status == "warning" and chosen.verdict.causes == ("no_agreement",)
     assert "20 mm and 0.0 deg apart" in chosen.verdict.reasons[0]

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a camera pose that is not ours agrees with images: nothing of it is changed."""
+"""Agreement of a given camera pose with images; nothing of the pose is changed."""
 
 from __future__ import annotations
 

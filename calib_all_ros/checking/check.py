@@ -1,5 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A checked camera pose in the form that the pictures and the report of a calibration take."""
+"""Check of a given camera pose on a recording.
+
+The pose is compared with the one that the recording itself asks for, found from the given one by
+refinement, or by the whole search where the given one is too far off. The difference of the two is
+the estimated error; it counts as far as it exceeds what the recording can tell.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether images and robot agree at the pose: outlines, edges, timing, starts."""
+"""Findings about the agreement of images and robot at the pose: outlines, edges, timing, starts."""
 
 from __future__ import annotations
 
@@ -25,45 +25,45 @@ def overlap_findings(result: PoseResult, limits: VerdictLimits) -> list[Finding]
         (
             "outline_share",
             limits.rejected_outline_share,
-            limits.doubted_outline_share,
+            limits.warning_outline_share,
             "only {:.0f} % of the robot's outline, drawn at this pose, runs along the masks' "
             "(median over the images)",
         ),
         (
             "edge_share",
             limits.rejected_edge_share,
-            limits.doubted_edge_share,
+            limits.warning_edge_share,
             "only {:.0f} % of the robot's outline coincides with edges in the images",
         ),
         (
             "edge_within_1px_share",
             limits.rejected_close_share,
-            limits.doubted_close_share,
+            limits.warning_close_share,
             "only {:.0f} % of the edges found lie within a pixel of the robot's outline",
         ),
     )
     findings = []
-    for name, refused, doubted, words in figures:
+    for name, rejected, warning, words in figures:
         if name in result.quality:
             share = result.quality[name]
-            findings += _shortfall(share, refused, doubted, words.format(100 * share))
+            findings += _shortfall(share, rejected, warning, words.format(100 * share))
     if "outline_share" not in result.quality:
         iou = float(np.median(result.iou[result.used])) if result.used.any() else 0.0
         findings += _shortfall(
             iou,
             limits.rejected_iou,
-            limits.doubted_iou,
+            limits.warning_iou,
             f"the robot drawn at this pose overlaps what is seen by only {iou:.2f} (median)",
         )
     return findings
 
 
-def _shortfall(share: float, refused: float, doubted: float, evidence: str) -> list[Finding]:
+def _shortfall(share: float, rejected: float, warning: float, evidence: str) -> list[Finding]:
     """Return a finding where a share is too small, or not a number."""
-    if share >= doubted:
+    if share >= warning:
         return []
-    severity: Severity = "warning" if share >= refused else "rejected"
-    strength = doubted / max(share, 1e-3)
+    severity: Severity = "warning" if share >= rejected else "rejected"
+    strength = warning / max(share, 1e-3)
     return [Finding("unexplained", severity, evidence, GENERAL_ADVICE, strength)]
 
 
@@ -86,7 +86,7 @@ def held_out_findings(result: PoseResult, limits: VerdictLimits) -> list[Finding
 def start_findings(result: PoseResult, limits: VerdictLimits) -> list[Finding]:
     """Judge whether independent starts led to one pose."""
     starts = result.starts
-    if starts.rival <= limits.doubted_rival:
+    if starts.rival <= limits.warning_rival:
         return []
     severity: Severity = "rejected" if starts.rival > limits.rejected_rival else "warning"
     evidence = (
@@ -95,7 +95,7 @@ def start_findings(result: PoseResult, limits: VerdictLimits) -> list[Finding]:
     )
     advice = "record robot poses that differ more, above all wrist and elbow, or give a mark"
     return [
-        Finding("no_agreement", severity, evidence, advice, starts.rival / limits.doubted_rival)
+        Finding("no_agreement", severity, evidence, advice, starts.rival / limits.warning_rival)
     ]
 
 
@@ -115,7 +115,7 @@ def timing_findings(
     """
     findings = []
     lag = result.estimate.lag_s
-    if abs(lag) > limits.doubted_lag_s:
+    if abs(lag) > limits.warning_lag_s:
         findings.append(
             Finding(
                 "images_late",
@@ -123,11 +123,11 @@ def timing_findings(
                 f"the images are stamped {abs(lag) * 1e3:.0f} ms too "
                 f"{'late' if lag > 0 else 'early'} for the joint states",
                 "the pose accounts for it, but check the clocks and the camera driver's stamps",
-                abs(lag) / limits.doubted_lag_s,
+                abs(lag) / limits.warning_lag_s,
             )
         )
-    doubtful = ~result.used
-    if doubtful.any():
+    left_out = ~result.used
+    if left_out.any():
         findings.append(_images_out_of_step(result, frame_numbers, stamps_s, limits))
     return findings
 
@@ -151,16 +151,16 @@ def _images_out_of_step(
     stamps_s: NDArray[np.float64],
     limits: VerdictLimits,
 ) -> Finding:
-    doubtful = ~result.used
+    left_out = ~result.used
     late = np.isfinite(result.own_lag_s)
     named = [
         f"{frame_numbers[i]} (shows the robot as it was about {abs(result.own_lag_s[i]):.2f} s "
         f"{'later' if result.own_lag_s[i] < 0 else 'earlier'})"
         for i in np.flatnonzero(late)
     ]
-    rest = [str(frame_numbers[i]) for i in np.flatnonzero(doubtful & ~late)]
+    rest = [str(frame_numbers[i]) for i in np.flatnonzero(left_out & ~late)]
     sentence = (
-        f"{np.count_nonzero(doubtful)} of {len(doubtful)} images do not show the robot where its "
+        f"{np.count_nonzero(left_out)} of {len(left_out)} images do not show the robot where its "
         "joint states say it was"
     )
     if named:
@@ -173,7 +173,7 @@ def _images_out_of_step(
     )
     share = float(np.mean(result.used))
     # What fits nowhere fits a little better at some other instant.
-    fits = result.quality.get("outline_share", 1.0) >= limits.doubted_outline_share
+    fits = result.quality.get("outline_share", 1.0) >= limits.warning_outline_share
     drift = _drift(result, stamps_s)
     if drift is not None:
         sentence = f"the lag drifts by about {1e3 * drift:+.0f} ms a second; {sentence}"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a refined pose and its evidence to figures and findings."""
+"""Diagnosis of a refined pose: its uncertainty, figures and findings."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def diagnose(
 def _relevant(
     found: Sequence[Finding], overlap: Sequence[Finding], observations: Observations
 ) -> list[Finding]:
-    """Take strangers and light for notes where recorded masks agree with the robot all the same."""
+    """Take dynamic objects and light for notes where recorded masks agree all the same."""
     if observations.masks is None or overlap:
         return list(found)
     return [

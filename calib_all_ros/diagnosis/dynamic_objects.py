@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether something else than the robot moved through the view.
+"""Dynamic objects beside the robot.
 
 What differs from the background, apart from the robot as drawn, its surroundings and shadows. A
 robot drawn in the wrong place leaves the true robot outside of its drawing; whether the drawing is
@@ -43,7 +43,7 @@ SHADOW_COLOUR = 0.12
 
 
 @dataclass(frozen=True, eq=False)
-class Strangers:
+class DynamicObjects:
     """What differs from the background.
 
     Attributes:
@@ -62,12 +62,12 @@ class Strangers:
     apart: NDArray[np.float64]
 
 
-def find_strangers(
+def find_dynamic_objects(
     images: NDArray[np.float32],
     robot: NDArray[np.bool_],
     covered: NDArray[np.bool_],
     unseen: NDArray[np.bool_],
-) -> Strangers | None:
+) -> DynamicObjects | None:
     """Find what differs from the background; None where too little background is known.
 
     Args:
@@ -96,7 +96,7 @@ def find_strangers(
                 share[i] += size
     core = robot & background.known & ~unseen
     explained = float(np.mean(difference[core] > MIN_DIFFERENCE / 2)) if core.any() else 0.0
-    return Strangers(share, beside, shadow, explained, _apart(images, unseen))
+    return DynamicObjects(share, beside, shadow, explained, _apart(images, unseen))
 
 
 @dataclass(frozen=True, eq=False)

@@ -66,8 +66,8 @@ def hypothesis_findings(
             break
         severity = _severity(test, limits)
         # A focal length that may be wrong is told earlier than it is held for certain.
-        doubtful = test.significance < 0.5 * limits.hypothesis_significance
-        if severity == "rejected" and (doubtful or test.gain < limits.hypothesis_gain):
+        uncertain = test.significance < 0.5 * limits.hypothesis_significance
+        if severity == "rejected" and (uncertain or test.gain < limits.hypothesis_gain):
             severity = "warning"
         if severity is None and test.gain >= DOMINANT_GAIN:
             severity = "note"
@@ -111,8 +111,8 @@ def _severity(test: HypothesisTest, limits: VerdictLimits) -> Severity | None:
     ):
         return "rejected"
     if (
-        change.position_mm > limits.doubted_change_mm
-        or change.rotation_deg > limits.doubted_change_deg
+        change.position_mm > limits.warning_change_mm
+        or change.rotation_deg > limits.warning_change_deg
     ):
         return "warning"
     return None

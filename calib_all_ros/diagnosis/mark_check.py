@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the mark was on the link it was said to be on, once the pose is known.
+"""Agreement of a mark's track with the link that it was said to be on, once the pose is known.
 
 For every link, the fixed point on it is triangulated that explains the track best. If another link
 explains the track and the stated one does not, the mark moves with the other.

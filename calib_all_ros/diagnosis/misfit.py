@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether recorded masks show what moves in the images, whatever the robot's model says."""
+"""Causes of a misfit of pose and images: masks, the robot's model, a joint's direction.
+
+Only asked for when something is wrong, for they take further searches. Masks are compared with what
+changes in the images, whatever the robot's model says.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the recording shows enough of the robot, and of its motion, to know the pose."""
+"""Observability of the pose: how much of the robot, and of its motion, the images show."""
 
 from __future__ import annotations
 
@@ -79,16 +79,16 @@ def observability_findings(
         strength = 2.0
     else:
         position, rotation = uncertainty.expected_position_mm, uncertainty.expected_rotation_deg
-        refused = _excess(uncertainty, limits.rejected_position_mm, limits.rejected_rotation_deg)
-        doubted = _excess(uncertainty, limits.doubted_position_mm, limits.doubted_rotation_deg)
-        # Comparisons are written such that a figure that is not a number is refused.
-        severity = "warning" if refused <= 1.0 else "rejected"
-        strength = doubted
+        rejected = _excess(uncertainty, limits.rejected_position_mm, limits.rejected_rotation_deg)
+        warning = _excess(uncertainty, limits.warning_position_mm, limits.warning_rotation_deg)
+        # Comparisons are written such that a figure that is not a number is rejected.
+        severity = "warning" if rejected <= 1.0 else "rejected"
+        strength = warning
         evidence = (
             f"the camera may be off by {position:.0f} mm, most of it "
             f"{_worst_direction(uncertainty, T_camera_base)}, and {rotation:.1f} deg"
         )
-        if doubted <= 1.0:
+        if warning <= 1.0:
             if figures.images >= limits.least_images:
                 return []
             severity, strength = "warning", 1.0

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Steps, drift and scatter of a series of values: what happened once, slowly, or all the time."""
+"""Figures of the scene, once the pose is known: camera, light and dynamic objects.
+
+A fault of the recording spoils the pose that is examined along with it, so nothing here rests on
+the pose being right: it only says where not to look.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.diagnosis.dynamic_objects import Strangers, find_strangers
+from calib_all_ros.diagnosis.dynamic_objects import DynamicObjects, find_dynamic_objects
 from calib_all_ros.diagnosis.scene_images import (
     LightCourse,
     SceneImages,
@@ -25,7 +29,7 @@ SMALLEST_STEP_PX = 0.5
 # Of an affine motion, scatter below this share of its steps is the lens's perspective.
 STEP_SCATTER = 0.1
 # Blobs in an image count from this share of it on.
-STRANGER_SHARE = 0.005
+DYNAMIC_SHARE = 0.005
 # Of images by brightness of the local light: robust against a few.
 MOST = 0.9
 
@@ -100,7 +104,7 @@ class LightFigures:
 
 
 @dataclass(frozen=True)
-class StrangerFigures:
+class DynamicObjectFigures:
     """What moved beside the robot.
 
     Attributes:
@@ -135,12 +139,12 @@ class SceneFigures:
     Attributes:
         camera: How the camera moved.
         light: How the light changed.
-        strangers: What moved beside the robot.
+        dynamic_objects: What moved beside the robot.
     """
 
     camera: CameraFigures | None
     light: LightFigures | None
-    strangers: StrangerFigures | None
+    dynamic_objects: DynamicObjectFigures | None
 
     def quality(self) -> dict[str, float]:
         """Return the figures by names with their units."""
@@ -152,10 +156,10 @@ class SceneFigures:
         if self.light is not None:
             figures["light_spread"] = self.light.gain_spread
             figures["light_local"] = self.light.local
-        if self.strangers is not None:
-            figures["stranger_share"] = self.strangers.share
-            figures["moving_apart_share"] = self.strangers.apart_share
-            figures["drawn_robot_seen_share"] = self.strangers.explained
+        if self.dynamic_objects is not None:
+            figures["stranger_share"] = self.dynamic_objects.share
+            figures["moving_apart_share"] = self.dynamic_objects.apart_share
+            figures["drawn_robot_seen_share"] = self.dynamic_objects.explained
         return figures
 
 
@@ -170,15 +174,15 @@ def examine_scene(observations: Observations, estimate: Estimate) -> SceneFigure
     motion = background_motion(scene)
     images, unseen = steadied(scene, motion)
     light = light_course(images, scene.covered | unseen)
-    strangers = None
+    dynamic_objects = None
     if light is not None:
         steady = light.corrected(images)
         dark = unseen | ~light.known[:, None, None]
-        strangers = find_strangers(steady, scene.robot, scene.covered, dark)
+        dynamic_objects = find_dynamic_objects(steady, scene.robot, scene.covered, dark)
     return SceneFigures(
         None if motion is None else _camera_figures(scene, motion),
         None if light is None else _light_figures(scene, light),
-        None if strangers is None else _stranger_figures(scene, strangers),
+        None if dynamic_objects is None else _dynamic_figures(scene, dynamic_objects),
     )
 
 
@@ -232,18 +236,18 @@ def _light_figures(scene: SceneImages, light: LightCourse) -> LightFigures:
     )
 
 
-def _stranger_figures(scene: SceneImages, strangers: Strangers) -> StrangerFigures:
-    shown: NDArray[np.bool_] = strangers.share >= STRANGER_SHARE
-    return StrangerFigures(
-        share=float(np.mean(strangers.share)),
-        largest_share=float(np.max(strangers.share)),
+def _dynamic_figures(scene: SceneImages, found: DynamicObjects) -> DynamicObjectFigures:
+    shown: NDArray[np.bool_] = found.share >= DYNAMIC_SHARE
+    return DynamicObjectFigures(
+        share=float(np.mean(found.share)),
+        largest_share=float(np.max(found.share)),
         images=tuple(int(number) for number in scene.numbers[shown]),
         image_share=float(np.mean(shown)),
-        explained=strangers.explained,
-        beside_share=float(np.mean(strangers.beside)),
-        shadow_share=float(np.mean(strangers.shadow)),
-        apart_share=float(np.mean(strangers.apart)),
-        apart_image_share=float(np.mean(strangers.apart >= STRANGER_SHARE)),
+        explained=found.explained,
+        beside_share=float(np.mean(found.beside)),
+        shadow_share=float(np.mean(found.shadow)),
+        apart_share=float(np.mean(found.apart)),
+        apart_image_share=float(np.mean(found.apart >= DYNAMIC_SHARE)),
     )
 
 

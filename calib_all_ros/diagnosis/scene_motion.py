@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the camera stood still: how the background moves from image to image.
+"""Motion of the camera, from that of the background from image to image.
 
 Corners outside of the robot are followed from one image to all others (pyramidal Lucas-Kanade,
 forth and back); what most of them do in common is the camera's motion. Corners on the robot or on

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Beyond which figures a pose is doubted, and beyond which it is refused."""
+"""Verdict of a pose: its limits, and the sum of its findings."""
 
 from __future__ import annotations
 
@@ -48,21 +48,21 @@ class VerdictLimits:
     """Limits of the verdict; ``benchmarks/verdict.py`` measures what they let through.
 
     Attributes:
-        rejected_iou: Without recorded masks, refused when the median overlap is below.
-        doubted_iou: Doubted below.
-        rejected_outline_share: Refused when less of the outline agrees with recorded masks.
-        doubted_outline_share: Doubted below.
-        fitting_share: Refused when a smaller share of the frames agrees with the pose.
-        rejected_edge_share: Refused when edges are found along less of the outline.
-        doubted_edge_share: Doubted below.
-        rejected_close_share: Refused when fewer of the edges lie within a pixel of the outline.
-        doubted_close_share: Doubted below.
-        held_out_share: Doubted when held-out images agree by a smaller share of what the fitted
+        rejected_iou: Without recorded masks, rejected when the median overlap is below.
+        warning_iou: Warning below.
+        rejected_outline_share: Rejected when less of the outline agrees with recorded masks.
+        warning_outline_share: Warning below.
+        fitting_share: Rejected when a smaller share of the frames agrees with the pose.
+        rejected_edge_share: Rejected when edges are found along less of the outline.
+        warning_edge_share: Warning below.
+        rejected_close_share: Rejected when fewer of the edges lie within a pixel of the outline.
+        warning_close_share: Warning below.
+        held_out_share: Warning when held-out images agree by a smaller share of what the fitted
             ones do.
-        rejected_position_mm: Refused when nine in ten such poses may be further off than that.
-        doubted_position_mm: Doubted above.
-        rejected_rotation_deg: Refused when nine in ten such poses may be turned by more.
-        doubted_rotation_deg: Doubted above.
+        rejected_position_mm: Rejected when nine in ten such poses may be further off than that.
+        warning_position_mm: Warning above.
+        rejected_rotation_deg: Rejected when nine in ten such poses may be turned by more.
+        warning_rotation_deg: Warning above.
         hypothesis_gain: A hypothesis counts when it takes this share of the squared residuals of
             images it was not fitted to, for each of its parameters but the first twice as much.
         hypothesis_significance: And its parameters exceed this many standard deviations.
@@ -71,14 +71,14 @@ class VerdictLimits:
             or nearly so.
         edge_focal_tolerance: Edges in images read right focal lengths wrong by up to this share;
             what they read within it says nothing.
-        rejected_change_mm: Refused when a hypothesis that counts would move the camera by more.
-        doubted_change_mm: Doubted above.
-        rejected_change_deg: Refused when it would turn the camera by more.
-        doubted_change_deg: Doubted above.
-        least_images: Fewer images cannot show what else may be wrong; doubted.
-        rejected_rival: Refused when another pose explains the images by this share as well.
-        doubted_rival: Doubted above.
-        doubted_lag_s: Doubted when images are later, or earlier, than that.
+        rejected_change_mm: Rejected when a hypothesis that counts would move the camera by more.
+        warning_change_mm: Warning above.
+        rejected_change_deg: Rejected when it would turn the camera by more.
+        warning_change_deg: Warning above.
+        least_images: Fewer images cannot show what else may be wrong: a warning.
+        rejected_rival: Rejected when another pose explains the images by this share as well.
+        warning_rival: Warning above.
+        warning_lag_s: Warning when images are later, or earlier, than that.
         small_motion_m: Robots that move less show too little.
         small_robot_share: Robots that cover less of the image are too small.
         small_visible_share: Robots of which less is in the image are cut off.
@@ -91,32 +91,32 @@ class VerdictLimits:
     """
 
     rejected_iou: float = 0.7
-    doubted_iou: float = 0.82
+    warning_iou: float = 0.82
     rejected_outline_share: float = 0.4
-    doubted_outline_share: float = 0.7
+    warning_outline_share: float = 0.7
     fitting_share: float = 0.5
     rejected_edge_share: float = 0.4
-    doubted_edge_share: float = 0.55
+    warning_edge_share: float = 0.55
     rejected_close_share: float = 0.55
-    doubted_close_share: float = 0.7
+    warning_close_share: float = 0.7
     held_out_share: float = 0.8
     rejected_position_mm: float = 40.0
-    doubted_position_mm: float = 16.0
+    warning_position_mm: float = 16.0
     rejected_rotation_deg: float = 4.0
-    doubted_rotation_deg: float = 1.5
+    warning_rotation_deg: float = 1.5
     hypothesis_gain: float = 0.025
     hypothesis_significance: float = 6.0
     focal_significance: float = 2.0
     certain_focal_gain: float = 0.01
     edge_focal_tolerance: float = 0.015
     rejected_change_mm: float = 14.0
-    doubted_change_mm: float = 5.0
+    warning_change_mm: float = 5.0
     rejected_change_deg: float = 1.4
-    doubted_change_deg: float = 0.4
+    warning_change_deg: float = 0.4
     least_images: int = 4
     rejected_rival: float = 0.99
-    doubted_rival: float = 0.96
-    doubted_lag_s: float = 0.15
+    warning_rival: float = 0.96
+    warning_lag_s: float = 0.15
     small_motion_m: float = 0.05
     small_robot_share: float = 0.01
     small_visible_share: float = 0.5

@@ -91,13 +91,13 @@ def test_the_zero_of_the_first_joint_makes_both_cameras_err_together(linear: Any
     ]
     system = solve_jointly(cameras, Sharing.nothing(2))
     pose = np.concatenate([system.pose_columns(i) for i in range(2)])
-    exact, doubted = (
+    exact, wider = (
         joint_covariance(system, cameras, tolerance)[np.ix_(pose, pose)]
         for tolerance in (EXACT_MODELS, ModelTolerance(1e-9, 1e-9, 1e-9, 0.01))
     )
     # The images say nothing about it: all of its tolerance goes into both poses.
     both = twists.reshape(-1)
-    np.testing.assert_allclose(doubted - exact, 1e-4 * np.outer(both, both), atol=3e-5)
+    np.testing.assert_allclose(wider - exact, 1e-4 * np.outer(both, both), atol=3e-5)
 
 
 def test_lags_that_differ_by_chance_agree_and_others_do_not(linear: Any) -> None:

@@ -46,8 +46,8 @@ def test_nothing_is_found_where_nothing_is_wrong(good: PoseResult) -> None:
 def test_outline_apart_from_masks_or_edges(
     good: PoseResult, name: str, limit: str, words: str
 ) -> None:
-    for verb, severity in (("doubted", "warning"), ("rejected", "rejected")):
-        share = getattr(LIMITS, f"{verb}_{limit}") - 0.01
+    for severity in ("warning", "rejected"):
+        share = getattr(LIMITS, f"{severity}_{limit}") - 0.01
         found = overlap_findings(replace(good, quality={name: share}), LIMITS)[0]
         assert found.severity == severity
         assert words in found.evidence and f"{100 * share:.0f} %" in found.evidence
@@ -57,7 +57,7 @@ def test_outline_apart_from_masks_or_edges(
 
 @pytest.mark.parametrize(
     ("iou", "severity"),
-    [(LIMITS.doubted_iou - 0.01, "warning"), (LIMITS.rejected_iou - 0.01, "rejected")],
+    [(LIMITS.warning_iou - 0.01, "warning"), (LIMITS.rejected_iou - 0.01, "rejected")],
 )
 def test_low_overlap_without_recorded_masks(good: PoseResult, iou: float, severity: str) -> None:
     used = np.array([True] * 4 + [False] * 2)
@@ -85,7 +85,7 @@ def test_a_rival_that_is_as_good_is_told(good: PoseResult) -> None:
 
 @pytest.mark.parametrize(("sign", "word"), [(1, "late"), (-1, "early")])
 def test_a_large_lag_is_told_with_its_sign(good: PoseResult, sign: int, word: str) -> None:
-    lag_s = sign * (LIMITS.doubted_lag_s + 0.05)
+    lag_s = sign * (LIMITS.warning_lag_s + 0.05)
     (found,) = timing(replace(good, estimate=Estimate(np.eye(4), lag_s=lag_s)))
     assert (found.cause, found.severity) == ("images_late", "warning")
     assert f"{abs(lag_s) * 1e3:.0f} ms too {word}" in found.evidence

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from calib_all_ros.diagnosis.dynamic_objects import find_strangers
+from calib_all_ros.diagnosis.dynamic_objects import find_dynamic_objects
 
 COUNT, HEIGHT, WIDTH = 12, 120, 160
 NOTHING = np.zeros((COUNT, HEIGHT, WIDTH), dtype=bool)
@@ -39,7 +39,7 @@ def walk(images: np.ndarray) -> None:
 
 
 def test_robot_alone() -> None:
-    found = find_strangers(*with_robot(), NOTHING)
+    found = find_dynamic_objects(*with_robot(), NOTHING)
     assert found is not None
     assert found.share.max() == 0.0 and found.apart.max() == 0.0
     assert found.explained > 0.95
@@ -48,7 +48,7 @@ def test_robot_alone() -> None:
 def test_somebody_walks_by() -> None:
     images, robot, covered = with_robot()
     walk(images)
-    found = find_strangers(images, robot, covered, NOTHING)
+    found = find_dynamic_objects(images, robot, covered, NOTHING)
     assert found is not None
     assert np.median(found.share) == pytest.approx(30 * 12 / (HEIGHT * WIDTH), rel=0.3)
     assert np.mean(found.apart > 0.01) > 0.7
@@ -58,21 +58,21 @@ def test_somebody_walks_by() -> None:
 def test_robot_drawn_elsewhere() -> None:
     images, robot, covered = with_robot()
     wrong = np.roll(robot, 80, axis=2), np.roll(covered, 80, axis=2)
-    found = find_strangers(images, *wrong, NOTHING)
+    found = find_dynamic_objects(images, *wrong, NOTHING)
     assert found is not None
     assert found.explained < 0.1
     assert found.apart.max() == 0.0
     walk(images)
-    found = find_strangers(images, *wrong, NOTHING)
+    found = find_dynamic_objects(images, *wrong, NOTHING)
     assert found is not None
     assert np.mean(found.apart > 0.01) > 0.5
 
 
-def test_shadows_are_no_strangers() -> None:
+def test_shadows_are_no_dynamic_objects() -> None:
     images, robot, covered = with_robot()
     for i in range(COUNT):
         images[i, 20:70, 62 + 8 * i : 78 + 8 * i] *= 0.6
-    found = find_strangers(images, robot, covered, NOTHING)
+    found = find_dynamic_objects(images, robot, covered, NOTHING)
     assert found is not None
     assert found.share.max() == 0.0 and found.apart.max() == 0.0
     assert found.shadow.mean() > 0.02
@@ -82,11 +82,11 @@ def test_what_left_for_good_is_not_something_that_moves_apart() -> None:
     """Something that stood in most images leaves a place that differs from then on."""
     images, robot, covered = with_robot()
     images[:7, 60:90, 120:150] = 30.0
-    found = find_strangers(images, robot, covered, NOTHING)
+    found = find_dynamic_objects(images, robot, covered, NOTHING)
     assert found is not None and found.apart.max() == 0.0
 
 
 def test_nothing_is_said_of_too_little() -> None:
     images, robot, covered = with_robot()
-    assert find_strangers(images[:3], robot[:3], covered[:3], NOTHING[:3]) is None
-    assert find_strangers(images, robot, ~NOTHING, NOTHING) is None
+    assert find_dynamic_objects(images[:3], robot[:3], covered[:3], NOTHING[:3]) is None
+    assert find_dynamic_objects(images, robot, ~NOTHING, NOTHING) is None

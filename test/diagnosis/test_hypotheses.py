@@ -158,8 +158,8 @@ def test_a_step_is_cut_off_at_its_shorter_side() -> None:
     [
         (PoseChange(LIMITS.rejected_change_mm + 1, 0.0), "rejected"),
         (PoseChange(0.0, LIMITS.rejected_change_deg + 0.1), "rejected"),
-        (PoseChange(LIMITS.doubted_change_mm + 1, 0.0), "warning"),
-        (PoseChange(0.0, LIMITS.doubted_change_deg + 0.1), "warning"),
+        (PoseChange(LIMITS.warning_change_mm + 1, 0.0), "warning"),
+        (PoseChange(0.0, LIMITS.warning_change_deg + 0.1), "warning"),
     ],
 )
 def test_what_it_does_to_the_pose_decides(change: PoseChange, severity: str) -> None:

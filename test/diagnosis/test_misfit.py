@@ -99,8 +99,8 @@ def test_a_reversed_joint_is_named(
     assert directions.reversed_joint == name
     assert directions.overlap > directions.recorded + LIMITS.reversal_gain
     assert directions.plausible
-    refused = replace(MISFIT, severity="rejected")
-    assert causes(observations, good, refused) == ("mirrored_joint",)
+    rejected = replace(MISFIT, severity="rejected")
+    assert causes(observations, good, rejected) == ("mirrored_joint",)
 
 
 def test_sound_masks_that_nothing_explains_speak_against_the_model(
@@ -132,8 +132,8 @@ def test_what_is_known_to_be_in_the_view_explains_it(
     simulated_recording: Recording, demo_robot: Robot, good: PoseResult
 ) -> None:
     observations = observed(simulated_recording, demo_robot)
-    stranger = Finding("moving_object", "warning", "somebody walks", "keep clear")
-    assert causes(observations, good, MISFIT, stranger) == ()
+    passer_by = Finding("moving_object", "warning", "somebody walks", "keep clear")
+    assert causes(observations, good, MISFIT, passer_by) == ()
 
 
 def test_a_robot_that_is_hardly_seen(

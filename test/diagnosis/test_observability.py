@@ -34,9 +34,9 @@ def test_a_pose_that_is_known_is_no_finding() -> None:
 @pytest.mark.parametrize(
     ("uncertainty", "severity"),
     [
-        (unsure(1.1e-3 * LIMITS.doubted_position_mm / 1.645), "warning"),
+        (unsure(1.1e-3 * LIMITS.warning_position_mm / 1.645), "warning"),
         (unsure(1.1e-3 * LIMITS.rejected_position_mm / 1.645), "rejected"),
-        (unsure(1e-4, rotation_rad=np.radians(1.1 * LIMITS.doubted_rotation_deg / 1.6)), "warning"),
+        (unsure(1e-4, rotation_rad=np.radians(1.1 * LIMITS.warning_rotation_deg / 1.6)), "warning"),
         (
             unsure(1e-4, rotation_rad=np.radians(1.1 * LIMITS.rejected_rotation_deg / 1.6)),
             "rejected",
@@ -76,7 +76,7 @@ def test_why_it_is_not_known(figures: ViewFigures, cause: str, words: str) -> No
     assert found.cause == cause and words in found.evidence
 
 
-def test_few_images_that_fit_are_doubted_all_the_same() -> None:
+def test_few_images_that_fit_are_warned_of_all_the_same() -> None:
     (found,) = observability_findings(replace(PLENTY, images=2), SURE, np.eye(4), LIMITS)
     assert (found.cause, found.severity) == ("too_little_motion", "warning")
 

@@ -64,7 +64,7 @@ def test_an_unaltered_recording(observed: Observations, estimate: Estimate) -> N
     figures = examine_scene(observed, estimate)
     assert scene_findings(figures) == []
     assert figures.camera is not None and figures.light is not None
-    assert figures.strangers is not None and figures.strangers.explained > 0.9
+    assert figures.dynamic_objects is not None and figures.dynamic_objects.explained > 0.9
     assert figures.camera.shake_px < 0.3
     assert set(figures.quality()) >= {"background_shift_px", "light_spread", "stranger_share"}
 
@@ -74,7 +74,7 @@ def test_a_wrong_pose_is_not_taken_for_anything_else(
 ) -> None:
     figures = examine_scene(observed, wrong(estimate))
     assert scene_findings(figures) == []
-    assert figures.strangers is not None and figures.strangers.explained < 0.6
+    assert figures.dynamic_objects is not None and figures.dynamic_objects.explained < 0.6
 
 
 def test_a_bumped_camera(observed: Observations, estimate: Estimate) -> None:
@@ -105,7 +105,7 @@ def test_black_images_and_few_of_them_say_nothing(
     observed: Observations, estimate: Estimate
 ) -> None:
     figures = examine_scene(replace(observed, images=np.zeros_like(observed.images)), estimate)
-    assert figures.camera is None and figures.light is None and figures.strangers is None
+    assert figures.camera is None and figures.light is None and figures.dynamic_objects is None
     few = np.arange(2)
     short = replace(
         observed,

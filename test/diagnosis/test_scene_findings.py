@@ -8,15 +8,15 @@ import pytest
 from calib_all_ros.diagnosis.scene import (
     Bump,
     CameraFigures,
+    DynamicObjectFigures,
     LightFigures,
     SceneFigures,
-    StrangerFigures,
 )
 from calib_all_ros.diagnosis.scene_findings import scene_findings
 
 STILL = CameraFigures(1.0, 100, (), (0.0, 9.0), 0.0, 0.1, 0.01)
 STEADY = LightFigures(0.0, 0.0, 0.005, 0.0, 3)
-ALONE = StrangerFigures(0.0, 0.0, (), 0.0, 0.95, 0.0, 0.0, 0.0, 0.0)
+ALONE = DynamicObjectFigures(0.0, 0.0, (), 0.0, 0.95, 0.0, 0.0, 0.0, 0.0)
 HEALTHY = SceneFigures(STILL, STEADY, ALONE)
 BUMP = Bump(11, 12, 3.0, 3.25, 5.0, 0.5)
 
@@ -74,18 +74,18 @@ def test_light(change: dict[str, float], severity: str) -> None:
     assert (finding.cause, finding.severity) == ("light_changed", severity)
 
 
-def test_strangers_count_where_the_pose_explains_the_robot() -> None:
+def test_dynamic_objects_count_where_the_pose_explains_the_robot() -> None:
     seen = replace(ALONE, share=0.05, largest_share=0.05, images=tuple(range(9)), image_share=0.5)
-    (finding,) = scene_findings(replace(HEALTHY, strangers=seen))
+    (finding,) = scene_findings(replace(HEALTHY, dynamic_objects=seen))
     assert (finding.cause, finding.severity) == ("moving_object", "rejected")
     assert "5 % of the image" in finding.evidence and "and 3 more" in finding.evidence
     wrong_pose = replace(seen, explained=0.3)
-    assert scene_findings(replace(HEALTHY, strangers=wrong_pose)) == []
+    assert scene_findings(replace(HEALTHY, dynamic_objects=wrong_pose)) == []
     apart = replace(wrong_pose, apart_share=0.02, apart_image_share=0.5)
-    (finding,) = scene_findings(replace(HEALTHY, strangers=apart))
+    (finding,) = scene_findings(replace(HEALTHY, dynamic_objects=apart))
     assert finding.cause == "moving_object" and "50 % of the images" in finding.evidence
 
 
 def test_one_image_with_something_is_not_enough() -> None:
     seen = replace(ALONE, share=0.01, largest_share=0.2, images=(4,), image_share=0.03)
-    assert scene_findings(replace(HEALTHY, strangers=seen)) == []
+    assert scene_findings(replace(HEALTHY, dynamic_objects=seen)) == []

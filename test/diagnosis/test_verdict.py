@@ -46,14 +46,14 @@ def test_a_moved_camera_comes_first() -> None:
     assert found.causes == ("camera_moved", "images_late")
 
 
-def test_notes_cast_no_doubt() -> None:
+def test_notes_are_no_warnings() -> None:
     found = verdict_of([finding("light_changed", "note")])
     assert found.status == "accepted"
     assert found.reasons == () and found.causes == ()
     assert [note.cause for note in found.findings] == ["light_changed"]
 
 
-def test_what_the_recording_warns_of_is_a_reason_to_doubt() -> None:
+def test_what_the_recording_warns_of_is_a_warning() -> None:
     found = verdict_of([], ["3 images have no joint states."])
     assert found == Verdict("warning", ("3 images have no joint states.",))
 
