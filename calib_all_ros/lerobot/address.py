@@ -64,10 +64,10 @@ def find_address(text: Path | str) -> LerobotAddress | None:
         LerobotError: It leads to one, but what follows the "#" is not understood.
     """
     path = Path(text)
-    if is_lerobot(path):
+    if (path / INFO_FILE).is_file():
         return LerobotAddress(path)
     folder, mark, selection = str(text).rpartition("#")
-    if not mark or not is_lerobot(Path(folder)):
+    if not mark or not (Path(folder) / INFO_FILE).is_file():
         return None
     return _select(Path(folder), selection)
 
@@ -98,11 +98,6 @@ def with_topics(
             f"{address} and the image topic {image_topic} name two cameras: leave one of them out"
         )
     return replace(address, camera=image_topic)
-
-
-def is_lerobot(path: Path) -> bool:
-    """Return whether a folder is a LeRobot dataset."""
-    return (path / INFO_FILE).is_file()
 
 
 def _select(path: Path, selection: str) -> LerobotAddress:

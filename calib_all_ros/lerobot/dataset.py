@@ -18,6 +18,10 @@ from typing import Any
 from calib_all_ros.lerobot.address import INFO_FILE, LerobotError
 from calib_all_ros.lerobot.tables import ArrowRows, read_json, read_json_lines
 
+V21 = "v2.1"
+V30 = "v3.0"
+EPISODES_LINES = "meta/episodes.jsonl"
+EPISODES_TABLES = "meta/episodes/*/*.parquet"
 _PIXELS = ("video", "image")
 _CHANNELS = (1, 3, 4)
 
@@ -114,12 +118,6 @@ def _flatten(names: Any, group: str) -> Iterator[tuple[str, str]]:
         yield group, str(names)
 
 
-V21 = "v2.1"
-V30 = "v3.0"
-EPISODES_LINES = "meta/episodes.jsonl"
-EPISODES_TABLES = "meta/episodes/*/*.parquet"
-
-
 @dataclass(frozen=True)
 class VideoSpan:
     """Where the images of an episode are in a video.
@@ -142,18 +140,12 @@ class Episode:
         length: Number of frames.
         data: File of its numbers.
         videos: Where its images are, by camera; none for images that lie in the data file.
-        tasks: What the robot was to do.
-        first_index: Number of its first frame in the dataset; None where not said.
-        duration_s: From the first image to the end of the last one.
     """
 
     index: int
     length: int
     data: Path
     videos: Mapping[str, VideoSpan]
-    tasks: tuple[str, ...]
-    first_index: int | None
-    duration_s: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -248,40 +240,23 @@ class LerobotDataset:
             ) from None
 
     def _episode(self, index: int, row: Mapping[str, Any]) -> Episode:
-        cameras = [key for key, feature in self.features.items() if feature.dtype == "video"]
-        if self.version == V21:
-            place = {
-                "episode_chunk": index // int(self.info.get("chunks_size") or 1000),
-                "episode_index": index,
-            }
-            videos = {
-                key: VideoSpan(self._path("video_path", video_key=key, **place), 0.0)
-                for key in cameras
-            }
-        else:
-            place = {"chunk_index": row["data/chunk_index"], "file_index": row["data/file_index"]}
-            videos = {
-                key: VideoSpan(
-                    self._path(
-                        "video_path",
-                        video_key=key,
-                        chunk_index=row[f"videos/{key}/chunk_index"],
-                        file_index=row[f"videos/{key}/file_index"],
-                    ),
-                    float(row[f"videos/{key}/from_timestamp"]),
-                )
-                for key in cameras
-            }
-        length, first = int(row["length"]), row.get("dataset_from_index")
-        return Episode(
-            index,
-            length,
-            self._path("data_path", **place),
-            videos,
-            tuple(map(str, row.get("tasks") or ())),
-            None if first is None else int(first),
-            length / self.fps,
-        )
+        v21 = self.version == V21
+        numbers = {
+            "episode_chunk": index // int(self.info.get("chunks_size") or 1000),
+            "episode_index": index,
+        }
+
+        def place(kind: str) -> dict[str, Any]:
+            return (
+                numbers if v21 else {n: row[f"{kind}/{n}"] for n in ("chunk_index", "file_index")}
+            )
+
+        videos = {}
+        for key in (key for key, feature in self.features.items() if feature.dtype == "video"):
+            path = self._path("video_path", video_key=key, **place(f"videos/{key}"))
+            from_s = 0.0 if v21 else float(row[f"videos/{key}/from_timestamp"])
+            videos[key] = VideoSpan(path, from_s)
+        return Episode(index, int(row["length"]), self._path("data_path", **place("data")), videos)
 
     def _path(self, template: str, **values: Any) -> Path:
         """Fill in one of the templates of info.json; it must not lead out of the dataset."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The images of an episode, decoded when they are asked for."""
+"""The images of an episode, decoded when they are asked for, from videos (PyAV) or data files."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -40,9 +40,15 @@ class EpisodeImages:
     def __init__(
         self, decode: Callable[[int], RgbImage], count: int, camera: Camera, where: str
     ) -> None:
-        self._decode, self._count = decode, count
-        self._camera, self._where = camera, where
-        self._kept: OrderedDict[int, RgbImage] = OrderedDict()
+        self._count = count
+
+        @lru_cache(_KEPT)
+        def checked(index: int) -> RgbImage:
+            image = decode(index)
+            check_size(image, camera, f"{where}, frame {index},")
+            return image
+
+        self._image = checked
 
     def __len__(self) -> int:
         """Return the number of images."""
@@ -50,17 +56,8 @@ class EpisodeImages:
 
     def __getitem__(self, index: int) -> RgbImage:
         """Decode image ``index`` and check that its size is the camera's."""
-        index = range(self._count)[index]
-        if index not in self._kept:
-            image = self._decode(index)
-            check_size(image, self._camera, f"{self._where}, frame {index},")
-            self._kept[index] = image
-        image = self._kept[index]
-        self._kept.move_to_end(index)
-        if len(self._kept) > _KEPT:
-            self._kept.popitem(last=False)
         # A copy, because whoever draws into an image would draw into everybody's.
-        return np.array(image)
+        return np.array(self._image(range(self._count)[index]))
 
 
 def episode_images(
@@ -128,15 +125,10 @@ class StoredImages:
 
 
 def image_file(cell: Any, root: Path, where: str) -> bytes:
-    """Return the image file that a cell of a data file holds or names.
-
-    Args:
-        cell: What the data file says.
-        root: Folder of the dataset.
-        where: Names the cell in messages.
+    """Return the image file that a cell of a data file holds, or names relative to ``root``.
 
     Raises:
-        LerobotError: There is none.
+        LerobotError: There is none; the message names the cell by ``where``.
     """
     content = cell.get("bytes") if isinstance(cell, dict) else cell
     if not content and isinstance(cell, dict) and cell.get("path"):

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Reading the Parquet and JSON Lines files of a dataset."""
+"""The Parquet and JSON files of a dataset, as far as they are read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,27 @@ def parquet() -> Any:
     return require("pyarrow.parquet", EXTRA)
 
 
+@contextmanager
+def _reading(path: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turn these errors, and those of the file system, into a LerobotError that names the file."""
+    expected: tuple[type[Exception], ...] = (OSError, *errors)
+    try:
+        yield
+    except expected as error:
+        reason = " ".join(str(getattr(error, "strerror", None) or error).split())
+        raise LerobotError(
+            f"{path} cannot be read ({reason}): the dataset is not complete"
+        ) from None
+
+
 def read_json(path: Path) -> Any:
     """Return the content of a JSON file.
 
     Raises:
         LerobotError: It is missing or broken.
     """
-    try:
+    with _reading(path, ValueError):
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
@@ -44,11 +56,8 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     Raises:
         LerobotError: It is missing or broken.
     """
-    try:
-        with path.open(encoding="utf-8") as file:
-            return [json.loads(line) for line in file if line.strip()]
-    except (OSError, ValueError) as error:
-        raise _unreadable(path, error) from None
+    with _reading(path, ValueError), path.open(encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
 
 
 class ArrowRows(Sequence[Mapping[str, Any]]):
@@ -66,12 +75,10 @@ class ArrowRows(Sequence[Mapping[str, Any]]):
         pq, pa = parquet(), require("pyarrow", EXTRA)
         tables = []
         for path in paths:
-            try:
+            with _reading(path, pa.ArrowException):
                 file = pq.ParquetFile(path)
                 names = [n for n in file.schema_arrow.names if not n.startswith(leave_out)]
                 tables.append(file.read(columns=names))
-            except (OSError, pa.ArrowException) as error:
-                raise _unreadable(path, error) from None
         self._table = pa.concat_tables(tables, promote_options="permissive")
 
     def __len__(self) -> int:
@@ -103,7 +110,7 @@ def read_columns(path: Path, episode: int, keys: Sequence[str]) -> dict[str, NDA
             the episode is not in it.
     """
     pq, pa = parquet(), require("pyarrow", EXTRA)
-    try:
+    with _reading(path, pa.ArrowException):
         present = pq.read_schema(path).names
         missing = [key for key in keys if key not in present]
         if missing:
@@ -112,8 +119,6 @@ def read_columns(path: Path, episode: int, keys: Sequence[str]) -> dict[str, NDA
             )
         wanted = list(dict.fromkeys([*keys, "frame_index"]))
         table = pq.read_table(path, columns=wanted, filters=[("episode_index", "=", episode)])
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from None
     if not table.num_rows:
         raise LerobotError(f"{path} holds no frame of episode {episode}: the dataset is damaged")
     table = table.sort_by("frame_index")
@@ -136,12 +141,10 @@ def rows_of(path: Path, episode: int) -> tuple[NDArray[np.int64], NDArray[np.int
         LerobotError: The file cannot be read.
     """
     pq, pa = parquet(), require("pyarrow", EXTRA)
-    try:
+    with _reading(path, pa.ArrowException):
         file = pq.ParquetFile(path)
         sizes = [file.metadata.row_group(i).num_rows for i in range(file.metadata.num_row_groups)]
         table = file.read(columns=["episode_index", "frame_index"])
-    except (OSError, pa.ArrowException) as error:
-        raise _unreadable(path, error) from None
     rows = np.flatnonzero(table.column("episode_index").to_numpy() == episode)
     order = np.argsort(table.column("frame_index").to_numpy()[rows], kind="stable")
     return rows[order].astype(np.int64), np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
@@ -164,8 +167,3 @@ def _dense(column: Any) -> NDArray[Any]:
         shape.append(lengths.pop())
     numbers: NDArray[Any] = values.to_numpy(zero_copy_only=False)
     return numbers.reshape(shape)
-
-
-def _unreadable(path: Path, error: Exception) -> LerobotError:
-    reason = " ".join(str(getattr(error, "strerror", None) or error).split())
-    return LerobotError(f"{path} cannot be read ({reason}): the dataset is not complete")
