@@ -11,44 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
 from calib_all_ros.input_files import InputSelection
-from calib_all_ros.robot.description import load_kinematics, read_description
+from calib_all_ros.robot.description import load_kinematics, parse_xml, read_description
 from calib_all_ros.robot.kinematics import RobotError
 from calib_all_ros.robot.mesh_resolver import MeshResolver
 
+MOUNT_JOINT = "second_arm_mount"
 _LENGTH_TOLERANCE = 0.01
-
-
-class SecondArmError(CalibAllError):
-    """What is said of a second arm does not go together."""
-
-
-def check_second_arm(files: InputSelection) -> None:
-    """Make sure that what is said of a second arm is complete.
-
-    Raises:
-        SecondArmError: It is not.
-    """
-    if files.second_urdf is None:
-        if files.second_base is not None or files.second_joint_topics:
-            raise SecondArmError(
-                "a second arm needs its robot description, too: give --second-urdf FILE"
-            )
-        if files.prefix:
-            raise SecondArmError(
-                "--prefix tells two arms apart, and there is but one: give --second-urdf FILE, too"
-            )
-    elif files.second_base is None:
-        raise SecondArmError(
-            "--second-urdf needs --second-base, the pose of the second arm's root in the first "
-            "one's base"
-        )
-    elif files.second_joint_topics and not files.joint_topics:
-        raise SecondArmError(
-            "--second-joint-topic needs --joint-topic, the joint states of the first arm"
-        )
 
 
 def joined_description(files: InputSelection, recorded: str | None) -> Path | str | None:
@@ -59,18 +29,34 @@ def joined_description(files: InputSelection, recorded: str | None) -> Path | st
         recorded: XML text that the recording holds, which is the first arm's.
 
     Raises:
-        SecondArmError: What is said of the second arm is not complete.
-        RobotError: A description cannot be used.
+        RobotError: What is said of the second arm is not complete, or a description cannot be used.
     """
-    check_second_arm(files)
     first = files.urdf or recorded
-    if files.second_urdf is None or first is None:
+    if files.second_urdf is None:
+        if files.second_base is not None or files.second_joint_topics:
+            raise RobotError(
+                "a second arm needs its robot description, too: give --second-urdf FILE"
+            )
+        if files.prefix:
+            raise RobotError(
+                "--prefix tells two arms apart, and there is but one: give --second-urdf FILE, too"
+            )
         return first
-    assert files.second_base is not None
+    if files.second_base is None:
+        raise RobotError(
+            "--second-urdf needs --second-base, the pose of the second arm's root in the first "
+            "one's base"
+        )
+    if files.second_joint_topics and not files.joint_topics:
+        raise RobotError(
+            "--second-joint-topic needs --joint-topic, the joint states of the first arm"
+        )
+    if first is None:
+        return None
     return join_descriptions(
         first,
         files.second_urdf,
-        pose_of(files.second_base),
+        second_base_pose(files.second_base),
         prefix=files.prefix,
         second_prefix=files.second_prefix,
         base_frame=files.base_frame,
@@ -86,36 +72,30 @@ def joint_prefixes(files: InputSelection) -> dict[str, str]:
     return {**first, **dict.fromkeys(files.second_joint_topics, files.second_prefix)}
 
 
-def pose_of(numbers: Sequence[float]) -> NDArray[np.float64]:
+def second_base_pose(numbers: Sequence[float]) -> NDArray[np.float64]:
     """Return the (4, 4) transform of a position and a quaternion, or roll, pitch and yaw.
 
     Args:
         numbers: x, y, z in metres, then x, y, z, w; or angles about fixed axes in radians.
 
     Raises:
-        SecondArmError: They are not six or seven, or the quaternion has no unit length.
+        RobotError: They are not six or seven, or the quaternion has no unit length.
     """
     position, rotation = np.array(numbers[:3]), np.array(numbers[3:])
-    if len(rotation) == 4:
-        length = float(np.linalg.norm(rotation))
-        if abs(length - 1.0) > _LENGTH_TOLERANCE:
-            raise SecondArmError(
-                f"the quaternion of --second-base has the length {length:.3f}, not 1: check its "
-                "order (x y z w) and its numbers"
-            )
-        return se3.from_quaternion_xyzw(rotation, position)
-    if len(rotation) != 3:
-        raise SecondArmError(
+    if len(rotation) == 3:
+        return se3.make(Rotation.from_euler("xyz", rotation).as_matrix(), position)
+    if len(rotation) != 4:
+        raise RobotError(
             f"--second-base has {len(numbers)} numbers: give X,Y,Z,QX,QY,QZ,QW or "
             "X,Y,Z,ROLL,PITCH,YAW"
         )
-    T = np.eye(4)
-    for axis, angle in zip(np.eye(3), rotation, strict=True):
-        T = se3.from_rotvec(axis * angle, np.zeros(3)) @ T
-    return se3.make(T[:3, :3], position)
-
-
-MOUNT_JOINT = "second_arm_mount"
+    length = float(np.linalg.norm(rotation))
+    if abs(length - 1.0) > _LENGTH_TOLERANCE:
+        raise RobotError(
+            f"the quaternion of --second-base has the length {length:.3f}, not 1: check its order "
+            "(x y z w) and its numbers"
+        )
+    return se3.from_quaternion_xyzw(rotation, position)
 
 
 def join_descriptions(
@@ -146,10 +126,7 @@ def join_descriptions(
     Raises:
         RobotError: A description is not valid, a mesh is missing, or both arms use a name.
     """
-    arms = [
-        _arm(first, prefix, mesh_paths),
-        _arm(second, second_prefix, mesh_paths),
-    ]
+    arms = [_arm(first, prefix, mesh_paths), _arm(second, second_prefix, mesh_paths)]
     for kind in ("link", "joint"):
         names = [{str(each.get("name")) for each in arm.iterfind(kind)} for arm in arms]
         both = sorted(names[0] & names[1])
@@ -168,39 +145,33 @@ def join_descriptions(
     joined = ElementTree.Element("robot", name="+".join(str(arm.get("name")) for arm in arms))
     for arm in arms:
         joined.extend(each for each in arm if each.tag in ("link", "joint"))
-    joined.append(_mount(base_frame or roots[0], roots[1], T_first_second))
+    mount = ElementTree.SubElement(joined, "joint", name=MOUNT_JOINT, type="fixed")
+    ElementTree.SubElement(mount, "parent", link=base_frame or roots[0])
+    ElementTree.SubElement(mount, "child", link=roots[1])
+    angles = Rotation.from_matrix(T_first_second[:3, :3]).as_euler("xyz")
+    place = {"xyz": T_first_second[:3, 3], "rpy": angles}
+    numbers = {name: " ".join(repr(float(v)) for v in values) for name, values in place.items()}
+    ElementTree.SubElement(mount, "origin", numbers)
     return ElementTree.tostring(joined, "unicode")
 
 
 def _arm(urdf: Path | str, prefix: str, mesh_paths: Sequence[Path]) -> ElementTree.Element:
     """Return an arm's description with the prefix before its names."""
     xml = read_description(urdf, mesh_paths=mesh_paths)
-    load_kinematics(xml)
-    root = ElementTree.fromstring(xml.lstrip("\ufeff \t\r\n").encode())
-    for named, attribute in (
-        *((link, "name") for link in root.iterfind("link")),
-        *((joint, "name") for joint in root.iterfind("joint")),
-        *((link, "link") for link in root.iterfind("joint/parent")),
-        *((link, "link") for link in root.iterfind("joint/child")),
-        *((mimic, "joint") for mimic in root.iterfind("joint/mimic")),
+    load_kinematics(xml)  # which tells what is wrong with it
+    root = parse_xml(xml)
+    for path, attribute in (
+        ("link", "name"),
+        ("joint", "name"),
+        ("joint/parent", "link"),
+        ("joint/child", "link"),
+        ("joint/mimic", "joint"),
     ):
-        named.set(attribute, prefix + str(named.get(attribute)))
-    folder = urdf.expanduser().parent if isinstance(urdf, Path) else None
-    resolver = MeshResolver(mesh_paths, folder)
+        for named in root.iterfind(path):
+            named.set(attribute, prefix + str(named.get(attribute)))
+    resolver = MeshResolver(
+        mesh_paths, urdf.expanduser().parent if isinstance(urdf, Path) else None
+    )
     for mesh in root.iterfind("link/visual/geometry/mesh"):
         mesh.set("filename", resolver.resolve(str(mesh.get("filename"))).resolve().as_uri())
     return root
-
-
-def _mount(parent: str, child: str, T: NDArray[np.float64]) -> ElementTree.Element:
-    joint = ElementTree.Element("joint", name=MOUNT_JOINT, type="fixed")
-    ElementTree.SubElement(joint, "parent", link=parent)
-    ElementTree.SubElement(joint, "child", link=child)
-    angles = Rotation.from_matrix(T[:3, :3]).as_euler("xyz")
-    ElementTree.SubElement(
-        joint,
-        "origin",
-        xyz=" ".join(repr(float(value)) for value in T[:3, 3]),
-        rpy=" ".join(repr(float(value)) for value in angles),
-    )
-    return joint

@@ -20,8 +20,9 @@ from calib_all_ros.input_files import InputFiles
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.recording.ros_messages import RosMessages
 from calib_all_ros.recording.writing import JointSamples, write_bag
-from calib_all_ros.robot.description import Robot, RobotError, demo_urdf_path, load_robot
-from calib_all_ros.second_arm import SecondArmError, join_descriptions, joined_description, pose_of
+from calib_all_ros.robot.description import Robot, demo_urdf_path, load_robot
+from calib_all_ros.robot.kinematics import RobotError
+from calib_all_ros.second_arm import join_descriptions, joined_description, second_base_pose
 from calib_all_ros.settings import FrameSettings, SearchEffort, Settings
 from calib_all_ros.simulation import simulator
 from calib_all_ros.simulation.settings import SimulationSettings
@@ -43,7 +44,7 @@ QUICK = Settings(
 def dual() -> Robot:
     """Two demo arms in one description."""
     urdf = demo_urdf_path()
-    pose = pose_of(BESIDE)
+    pose = second_base_pose(BESIDE)
     return load_robot(join_descriptions(urdf, urdf, pose, prefix="l_", second_prefix="r_"))
 
 
@@ -149,13 +150,15 @@ def test_arguments_of_the_commands(command: str) -> None:
 
 def test_angles_and_quaternions_are_the_same_poses() -> None:
     roll, pitch, yaw = 0.3, -0.7, 2.1
-    T = pose_of((1.0, 2.0, 3.0, roll, pitch, yaw))
-    np.testing.assert_allclose(pose_of((1.0, 2.0, 3.0, *se3.quaternion_xyzw(T))), T, atol=1e-12)
+    T = second_base_pose((1.0, 2.0, 3.0, roll, pitch, yaw))
+    np.testing.assert_allclose(
+        second_base_pose((1.0, 2.0, 3.0, *se3.quaternion_xyzw(T))), T, atol=1e-12
+    )
     # Yaw last, about the fixed z axis.
-    turned = pose_of((0.0, 0.0, 0.0, 0.0, 0.0, yaw))[:3, :3]
+    turned = second_base_pose((0.0, 0.0, 0.0, 0.0, 0.0, yaw))[:3, :3]
     np.testing.assert_allclose(turned @ [1, 0, 0], [np.cos(yaw), np.sin(yaw), 0], atol=1e-12)
     np.testing.assert_allclose(
-        T[:3, :3], turned @ pose_of((0.0, 0.0, 0.0, roll, pitch, 0.0))[:3, :3], atol=1e-12
+        T[:3, :3], turned @ second_base_pose((0.0, 0.0, 0.0, roll, pitch, 0.0))[:3, :3], atol=1e-12
     )
 
 
@@ -167,8 +170,8 @@ def test_angles_and_quaternions_are_the_same_poses() -> None:
     ],
 )
 def test_poses_that_are_none(numbers: tuple[float, ...], sentence: str) -> None:
-    with pytest.raises(SecondArmError, match=sentence):
-        pose_of(numbers)
+    with pytest.raises(RobotError, match=sentence):
+        second_base_pose(numbers)
 
 
 @pytest.mark.parametrize(
@@ -189,7 +192,7 @@ def test_poses_that_are_none(numbers: tuple[float, ...], sentence: str) -> None:
     ],
 )
 def test_what_is_not_complete(given: dict[str, Any], sentence: str) -> None:
-    with pytest.raises(SecondArmError, match=sentence):
+    with pytest.raises(RobotError, match=sentence):
         joined_description(InputFiles(Path("bag"), **given), None)
 
 

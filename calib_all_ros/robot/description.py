@@ -21,11 +21,10 @@ from calib_all_ros.robot.kinematics import Joint, Kinematics, Mimic, RobotError
 from calib_all_ros.robot.mesh_resolver import MeshResolver
 from calib_all_ros.robot.surface import RobotSurface, load_mesh
 
-__all__ = ["Robot", "RobotError", "load_kinematics", "load_robot", "read_description"]
-
 _CYLINDER_SECTIONS = 64
 _SPHERE_SUBDIVISIONS = 4
 _MOST_PACKAGES = 100
+_DEMO = Path("urdf") / "demo_arm.urdf"
 _BEFORE_XML = "\ufeff \t\r\n"
 
 
@@ -195,28 +194,29 @@ def _kinematics(model: yourdfpy.urdf.Robot, base_frame: str | None) -> Kinematic
 
 
 def _joint(joint: yourdfpy.urdf.Joint) -> Joint:
-    limited = joint.type in ("revolute", "prismatic") and joint.limit is not None
-    lower = joint.limit.lower if limited else None
-    upper = joint.limit.upper if limited else None
-    mimic = joint.mimic
-    return Joint(
-        name=joint.name,
-        kind=str(joint.type),
-        parent=joint.parent,
-        child=joint.child,
-        T_parent_child_zero=np.eye(4) if joint.origin is None else joint.origin,
-        axis=joint.axis,
+    lower, upper = -np.inf, np.inf
+    if joint.type in ("revolute", "prismatic") and joint.limit is not None:
         # A missing bound is 0 by the URDF specification.
-        lower=(lower or 0.0) if limited else -np.inf,
-        upper=(upper or 0.0) if limited else np.inf,
-        mimic=None if mimic is None else Mimic(mimic.joint, mimic.multiplier, mimic.offset),
+        lower, upper = joint.limit.lower or 0.0, joint.limit.upper or 0.0
+    origin = np.eye(4) if joint.origin is None else joint.origin
+    mimic = joint.mimic and Mimic(joint.mimic.joint, joint.mimic.multiplier, joint.mimic.offset)
+    return Joint(
+        joint.name,
+        str(joint.type),
+        joint.parent,
+        joint.child,
+        origin,
+        joint.axis,
+        lower,
+        upper,
+        mimic,
     )
 
 
 def _link_mesh(
     link: yourdfpy.urdf.Link, resolver: MeshResolver, cache: dict[Path, trimesh.Trimesh]
 ) -> trimesh.Trimesh | None:
-    """Return all visuals of a link as one mesh in the link's frame."""
+    """Return all visuals of a link as one mesh in the link's frame, None without any."""
     parts: list[trimesh.Trimesh] = []
     for visual in link.visuals:
         try:
@@ -249,8 +249,7 @@ def _geometry_mesh(
         mesh = trimesh.creation.cylinder(radius=radius, height=length, sections=_CYLINDER_SECTIONS)
         return mesh
     if geometry.sphere is not None:
-        radius = geometry.sphere.radius
-        mesh = trimesh.creation.icosphere(subdivisions=_SPHERE_SUBDIVISIONS, radius=radius)
+        mesh = trimesh.creation.icosphere(_SPHERE_SUBDIVISIONS, geometry.sphere.radius)
         return mesh
     if not geometry.mesh.filename:
         raise RobotError("a mesh has no filename")
@@ -270,10 +269,6 @@ def _description_hash(xml: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-_PACKAGE = "calib_all_ros"
-_INSIDE_PACKAGE = Path("urdf") / "demo_arm.urdf"
-
-
 def demo_urdf_path() -> Path:
     """Return the URDF of the demo arm: of the source tree, or of the installed share.
 
@@ -281,16 +276,15 @@ def demo_urdf_path() -> Path:
         RobotError: It is in none of the places, which the message lists.
     """
     module = Path(__file__).resolve()
-    prefixes = [Path(sys.prefix)]
     # An installation with --prefix or --user puts lib/pythonX/site-packages beside share.
-    prefixes += module.parents[3:7]
+    prefixes = [Path(sys.prefix), *module.parents[3:7]]
     prefixes += [Path(p) for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p]
-    places = [module.parents[2] / _INSIDE_PACKAGE]
-    places += [prefix / "share" / _PACKAGE / _INSIDE_PACKAGE for prefix in dict.fromkeys(prefixes)]
+    shares = [prefix / "share" / "calib_all_ros" for prefix in dict.fromkeys(prefixes)]
+    places = [folder / _DEMO for folder in (module.parents[2], *shares)]
     for place in places:
         if place.is_file():
             return place
     raise RobotError(
-        f"the demo arm is not installed (tried: {', '.join(str(place) for place in places)}): "
-        f"install {_PACKAGE} again"
+        f"the demo arm is not installed (tried: {', '.join(map(str, places))}): install "
+        "calib_all_ros again"
     )

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Forward kinematics of a tree of links for many joint configurations at once."""
+"""Kinematics of a tree of links for many joint configurations at once."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.spatial.transform import Rotation
 
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
@@ -99,10 +100,9 @@ class Kinematics:
         self.lower = np.array([joint.lower for joint in drivers], dtype=np.float64)
         self.upper = np.array([joint.upper for joint in drivers], dtype=np.float64)
         self.turning = np.array([joint.kind in _ROTATING for joint in drivers], dtype=bool)
-        by_name = {joint.name: joint for joint in joints}
-        self._coupling = {
-            joint.name: _resolve_mimic(joint, by_name) for joint in joints if joint.kind in _MOVING
-        }
+        moving = {joint.name: joint for joint in joints if joint.kind in _MOVING}
+        # (index of the driving joint in `joint_names`, multiplier, offset) of every moving joint.
+        self._coupling = {name: self._resolved(joint, moving) for name, joint in moving.items()}
 
     def forward(self, positions: ArrayLike) -> NDArray[np.float64]:
         """Return the pose of every link in the base frame.
@@ -235,6 +235,25 @@ class Kinematics:
             link = chain[-1].parent
         return chain[::-1]
 
+    def _resolved(self, joint: Joint, moving: dict[str, Joint]) -> tuple[int, float, float]:
+        multiplier, offset = 1.0, 0.0
+        seen = [joint.name]
+        while joint.mimic is not None:
+            offset += multiplier * joint.mimic.offset
+            multiplier *= joint.mimic.multiplier
+            if joint.mimic.joint not in moving:
+                raise RobotError(
+                    f"joint '{joint.name}' mimics '{joint.mimic.joint}', which is not a movable "
+                    f"joint; those are: {', '.join(self.joint_names)}"
+                )
+            joint = moving[joint.mimic.joint]
+            if joint.name in seen:
+                raise RobotError(
+                    f"the mimic joints {', '.join(seen)} follow each other in a circle"
+                )
+            seen.append(joint.name)
+        return self.joint_names.index(joint.name), multiplier, offset
+
     def _moved(
         self, joint: Joint, T_zero: NDArray[np.float64], q: NDArray[np.float64]
     ) -> NDArray[np.float64]:
@@ -243,16 +262,13 @@ class Kinematics:
             return T_zero
         driver, multiplier, offset = self._coupling[joint.name]
         position = multiplier * q[:, driver] + offset
-        axis = _unit_axis(joint)
         motion = np.zeros((len(q), 4, 4))
         motion[:, range(4), range(4)] = 1.0
+        path = position[:, None] * _unit_axis(joint)
         if joint.kind == "prismatic":
-            motion[:, :3, 3] = position[:, None] * axis
-        else:  # Rodrigues' formula
-            x, y, z = axis
-            K = np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-            motion[:, :3, :3] += np.sin(position)[:, None, None] * K
-            motion[:, :3, :3] += (1.0 - np.cos(position))[:, None, None] * (K @ K)
+            motion[:, :3, 3] = path
+        else:
+            motion[:, :3, :3] = Rotation.from_rotvec(path).as_matrix()
         return np.asarray(T_zero @ motion)
 
 
@@ -304,23 +320,3 @@ def _from_root_to_leaves(link_names: Sequence[str], joints: Sequence[Joint]) -> 
         reached |= {joint.child for joint in ready}
         remaining = [joint for joint in remaining if joint.child not in reached]
     return ordered
-
-
-def _resolve_mimic(joint: Joint, by_name: dict[str, Joint]) -> tuple[int, float, float]:
-    """Return (index of the driving joint in `joint_names`, multiplier, offset)."""
-    drivers = [j.name for j in by_name.values() if j.kind in _MOVING and j.mimic is None]
-    multiplier, offset = 1.0, 0.0
-    seen = [joint.name]
-    while joint.mimic is not None:
-        offset += multiplier * joint.mimic.offset
-        multiplier *= joint.mimic.multiplier
-        if joint.mimic.joint not in by_name or by_name[joint.mimic.joint].kind not in _MOVING:
-            raise RobotError(
-                f"joint '{joint.name}' mimics '{joint.mimic.joint}', which is not a movable joint; "
-                f"those are: {', '.join(drivers)}"
-            )
-        joint = by_name[joint.mimic.joint]
-        if joint.name in seen:
-            raise RobotError(f"the mimic joints {', '.join(seen)} follow each other in a circle")
-        seen.append(joint.name)
-    return drivers.index(joint.name), multiplier, offset

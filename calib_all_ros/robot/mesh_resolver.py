@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Finds the files that a robot description names, with or without a ROS installation."""
+"""Search for the files that a robot description names, with or without a ROS installation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The visible surface of a robot: the triangles of all links in one pair of arrays."""
+"""The visible surface of a robot: its triangles, mesh files, and coarser levels of detail."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class RobotSurface:
     def simplified(self, cell_m: float) -> RobotSurface:
         """Return a coarser surface: all vertices of a link within one cell become one.
 
-        See `clustering.cluster_vertices`. The result is kept, since a solve asks for the same few
+        See `cluster_vertices`. The result is kept, since a solve asks for the same few
         levels of detail over and over.
 
         Args:

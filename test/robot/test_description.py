@@ -206,7 +206,7 @@ def test_demo_arm_is_an_arm_with_a_gripper() -> None:
 
 
 def test_a_missing_demo_arm_lists_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(description, "_INSIDE_PACKAGE", Path("urdf/none.urdf"))
+    monkeypatch.setattr(description, "_DEMO", Path("urdf/none.urdf"))
     monkeypatch.setenv("AMENT_PREFIX_PATH", "/some/install")
     with pytest.raises(RobotError, match=r"/some/install/share/calib_all_ros/urdf/none\.urdf"):
         demo_urdf_path()
@@ -214,7 +214,7 @@ def test_a_missing_demo_arm_lists_the_places(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_installed_demo_arm_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     inside = Path("urdf/installed.urdf")
-    monkeypatch.setattr(description, "_INSIDE_PACKAGE", inside)
+    monkeypatch.setattr(description, "_DEMO", inside)
     monkeypatch.setattr("sys.prefix", str(tmp_path))
     place = tmp_path / "share" / "calib_all_ros" / inside
     place.parent.mkdir(parents=True)
