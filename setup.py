@@ -54,6 +54,7 @@ setup(
         "numpy>=1.24",
         # OpenCV 5 lacks functions that OpenCV 4 has; ROS distributions ship 4.
         "opencv-python-headless>=4.5.4,<5",
+        "packaging>=21",
         "pycollada>=0.7.2",
         "pyyaml>=5.4",
         "rosbags>=0.11.7",
