@@ -23,6 +23,7 @@ from calib_all_ros.recording.folder import (
 from calib_all_ros.recording.masks import masks_from_folder
 from calib_all_ros.recording.npz import load_npz
 from calib_all_ros.recording.recording import Recording, RecordingError
+from calib_all_ros.robot.description import load_kinematics, read_description
 
 _SECOND_NS = 1_000_000_000
 
@@ -51,7 +52,10 @@ def load_recording(source: RecordingSource | Path | str) -> Recording:
         address = with_topics(address, source.image_topic, [topic for topic in others if topic])
         recording = load_address(address, camera_file, source.joint_names, source.urdf)
     elif path.suffix == ".npz" and path.is_file():
-        recording = load_npz(path, camera_file, source.joint_names, source.urdf)
+        movable = None
+        if source.urdf is not None and source.joint_names is None:
+            movable = load_kinematics(read_description(source.urdf)).joint_names
+        recording = load_npz(path, camera_file, source.joint_names, movable)
     elif (path / FRAMES_FOLDER).is_dir():
         recording = load_folder(path, camera_file)
     elif is_bag(path):

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import xml.etree.ElementTree as ET
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,7 +23,7 @@ def load_npz(
     path: Path,
     camera: CameraFile | None,
     joint_names: Sequence[str] | None,
-    urdf: Path | str | None,
+    movable: Sequence[str] | None,
 ) -> Recording:
     """Read the images and joint positions of robot poses at rest.
 
@@ -35,7 +34,7 @@ def load_npz(
         path: The file, with rgb_images (N, H, W, 3) and captured_joint_values (N, J).
         camera: Intrinsics; required.
         joint_names: (J,) names in the order of the columns.
-        urdf: URDF file or text whose first J movable joints stand in for missing names.
+        movable: Movable joints of the robot, the first J of which stand in for missing names.
 
     Raises:
         RecordingError: Something is missing or does not fit together.
@@ -67,7 +66,7 @@ def load_npz(
     if len(images):
         check_size(images[0], camera.camera, f"{path} ({IMAGES_KEY})")
     stamps = np.arange(len(images), dtype=np.int64) * _SECOND_NS
-    names = _names(path, positions.shape[1], joint_names, urdf)
+    names = _names(path, positions.shape[1], joint_names, movable)
     try:
         joints = JointTrajectory(names, stamps, positions)
     except JointTrajectoryError as error:
@@ -86,7 +85,7 @@ def load_npz(
 
 
 def _names(
-    path: Path, count: int, joint_names: Sequence[str] | None, urdf: Path | str | None
+    path: Path, count: int, joint_names: Sequence[str] | None, movable: Sequence[str] | None
 ) -> tuple[str, ...]:
     if joint_names is not None:
         if len(joint_names) != count:
@@ -95,35 +94,13 @@ def _names(
                 f"{', '.join(joint_names)}"
             )
         return tuple(joint_names)
-    if urdf is None:
+    if movable is None:
         raise RecordingError(
             f"{path} does not name its {count} joints: give joint names or the robot's URDF"
         )
-    movable = movable_joints(urdf)
     if len(movable) < count:
         raise RecordingError(
             f"{path} has {count} joints but the URDF moves only {len(movable)}: "
             f"{', '.join(movable)}; give the joint names"
         )
-    return movable[:count]
-
-
-def movable_joints(urdf: Path | str) -> tuple[str, ...]:
-    """Return the movable joints of a URDF (file or XML text) in document order, no mimic joints.
-
-    Raises:
-        RecordingError: It is no URDF.
-    """
-    is_text = isinstance(urdf, str) and urdf.lstrip().startswith("<")
-    try:
-        content = str(urdf).encode() if is_text else Path(urdf).read_bytes()
-        root = ET.fromstring(content)
-    except (OSError, ET.ParseError) as error:
-        where = "the URDF" if is_text else str(urdf)
-        raise RecordingError(f"{where} cannot be read: {error}; give joint names") from None
-    return tuple(
-        joint.get("name", "")
-        for joint in root.iterfind("joint")
-        if joint.get("type") in ("revolute", "continuous", "prismatic")
-        and joint.find("mimic") is None
-    )
+    return tuple(movable[:count])

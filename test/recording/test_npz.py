@@ -9,17 +9,26 @@ import pytest
 
 from calib_all_ros.input_files import RecordingSource
 from calib_all_ros.loading import load_recording
-from calib_all_ros.recording.npz import movable_joints
 from calib_all_ros.recording.recording import RecordingError
+from calib_all_ros.robot.kinematics import RobotError
 
-URDF = """<robot name="r">
-  <joint name="mount" type="fixed"/>
-  <joint name="pan" type="revolute"/>
-  <joint name="lift" type="continuous"/>
-  <joint name="finger" type="prismatic"/>
-  <joint name="twin" type="prismatic"><mimic joint="finger"/></joint>
-  <transmission><joint name="pan"/></transmission>
-</robot>"""
+JOINTS = {
+    "mount": ("fixed", ""),
+    "pan": ("revolute", ""),
+    "lift": ("continuous", ""),
+    "finger": ("prismatic", ""),
+    "twin": ("prismatic", '<mimic joint="finger"/>'),
+}
+
+
+def described(*names: str) -> str:
+    """Return the URDF of a robot with some of the joints, one on each link."""
+    parts = [
+        f'<link name="{name}_link"/><joint name="{name}" type="{JOINTS[name][0]}">'
+        f'<parent link="base"/><child link="{name}_link"/>{JOINTS[name][1]}</joint>'
+        for name in names
+    ]
+    return f'<robot name="r"><link name="base"/>{"".join(parts)}</robot>'
 
 
 @pytest.fixture
@@ -53,8 +62,7 @@ def test_npz_with_joint_names(bags: Any, npz: Path, camera: Path) -> None:
 
 def test_joint_names_from_the_urdf(npz: Path, camera: Path, tmp_path: Path) -> None:
     urdf = tmp_path / "robot.urdf"
-    urdf.write_text(URDF)
-    assert movable_joints(urdf) == movable_joints(URDF) == ("pan", "lift", "finger")
+    urdf.write_text(described(*JOINTS))
     assert load_recording(RecordingSource(npz, camera=camera, urdf=urdf)).joints.names == (
         "pan",
         "lift",
@@ -72,12 +80,8 @@ def test_joint_names_are_required(npz: Path, camera: Path) -> None:
     with pytest.raises(RecordingError, match="2 joints but 1 names were given: x"):
         load_recording(RecordingSource(npz, camera=camera, joint_names=["x"]))
     with pytest.raises(RecordingError, match="moves only 1: pan"):
-        load_recording(
-            RecordingSource(
-                npz, camera=camera, urdf='<robot><joint name="pan" type="revolute"/></robot>'
-            )
-        )
-    with pytest.raises(RecordingError, match=r"nowhere.urdf cannot be read"):
+        load_recording(RecordingSource(npz, camera=camera, urdf=described("mount", "pan")))
+    with pytest.raises(RobotError, match=r"nowhere.urdf not found"):
         load_recording(RecordingSource(npz, camera=camera, urdf="nowhere.urdf"))
 
 
