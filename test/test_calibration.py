@@ -11,13 +11,14 @@ import pytest
 from calib_all_ros.calibration import calibrate
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
+from calib_all_ros.marks.references import MarkError
 from calib_all_ros.recording.recording import FrameList, Recording, RecordingError
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
 from calib_all_ros.simulation.settings import SimulationSettings
 from calib_all_ros.simulation.simulator import SimulatedRecording, simulate
-from calib_all_ros.solving.mark import Mark, MarkError
+from calib_all_ros.solving.mark import Mark
 
 QUICK = Settings.from_mapping(
     {

@@ -96,7 +96,7 @@ class FoundMark:
     summary: str
 
 
-class MarkFinder:
+class ReferenceMarkFinder:
     """Looks for reference marks in images.
 
     Args:
@@ -170,7 +170,7 @@ def make_mark_finder(
     device: str,
     link: str | None = None,
     limits: MatchLimits | None = None,
-) -> MarkFinder:
+) -> ReferenceMarkFinder:
     """Make a mark finder on DINOv2 from what is on disk.
 
     Args:
@@ -196,7 +196,7 @@ def make_mark_finder(
             "PICTURE --pixel U,V --link LINK"
         )
     checkpoint = find_checkpoint("dinov2", checkpoints)
-    return MarkFinder(chosen, Dinov2Features(checkpoint, choose_device(device)), limits)
+    return ReferenceMarkFinder(chosen, Dinov2Features(checkpoint, choose_device(device)), limits)
 
 
 def _unsure(votes: tuple[Vote, ...]) -> str:

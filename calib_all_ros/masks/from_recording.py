@@ -33,12 +33,12 @@ HISTOGRAM_SMOOTHING = 0.8
 # A cast shadow leaves at least this share of the light, and is this much less likely than none.
 DARKEST_SHADOW = 0.45
 LOG_SHADOW_PRIOR = -2.0
-MAX_EVIDENCE = 8.0
+MAX_LOG_RATIO = 8.0
 # Where the model claims robot in at least this many frames and nearly all of them look like the
 # background, something stands in front of the robot.
 OCCLUDED_FRAMES = 3
 OCCLUDED_SHARE = 0.8
-STRONG_EVIDENCE = 4.0
+STRONG_LOG_RATIO = 4.0
 SURROUNDINGS_PX = 2
 
 
@@ -134,7 +134,7 @@ def colour_log_density(
     return np.ascontiguousarray(np.log(density), dtype=np.float32)
 
 
-def robot_evidence(
+def robot_log_ratio(
     images: NDArray[np.float32],
     background: Background,
     robot_log_density: NDArray[np.float32],
@@ -149,22 +149,22 @@ def robot_evidence(
         surroundings_log_density: Colours of the background around the robot, for pixels whose
             own background was never seen.
     """
-    evidence = np.empty(images.shape[:3], dtype=np.float32)
-    _evidence(
+    log_ratio = np.empty(images.shape[:3], dtype=np.float32)
+    _log_ratio(
         images,
         background.mean,
         background.spread,
         background.known,
         robot_log_density,
         surroundings_log_density,
-        evidence,
+        log_ratio,
     )
-    return evidence
+    return log_ratio
 
 
 @numba.njit(parallel=True, cache=True, nogil=True)
-def _evidence(images, mean, spread, known, robot, surroundings, evidence):  # type: ignore[no-untyped-def]
-    count, height, width = evidence.shape
+def _log_ratio(images, mean, spread, known, robot, surroundings, log_ratio):  # type: ignore[no-untyped-def]
+    count, height, width = log_ratio.shape
     for v in numba.prange(height):
         for u in range(width):
             sigma = spread[v, u]
@@ -192,7 +192,7 @@ def _evidence(images, mean, spread, known, robot, surroundings, evidence):  # ty
                 else:
                     behind = surroundings[i, j, k]
                 ratio = robot[i, j, k] - behind
-                evidence[n, v, u] = min(max(ratio, -MAX_EVIDENCE), MAX_EVIDENCE)
+                log_ratio[n, v, u] = min(max(ratio, -MAX_LOG_RATIO), MAX_LOG_RATIO)
 
 
 @dataclass(frozen=True)
@@ -204,14 +204,14 @@ class SegmentedFrames:
         ignore: (N, H, W) pixels that say nothing: the robot may be hidden, or its background
             was never seen and its colour does not tell.
         hidden: (H, W) pixels at which something stands in front of the robot.
-        evidence: (N, H, W) smoothed log-likelihood ratio of robot against background.
+        log_ratio: (N, H, W) smoothed log-likelihood ratio of robot against background.
         background: The background.
     """
 
     masks: NDArray[np.bool_]
     ignore: NDArray[np.bool_]
     hidden: NDArray[np.bool_]
-    evidence: NDArray[np.float32]
+    log_ratio: NDArray[np.float32]
     background: Background
 
 
@@ -229,7 +229,7 @@ def segment(
         rendered: (N, H, W) where the current estimate says the robot is.
         use: (M,) indices of the frames to segment.
         band_px: How far the guess may be off.
-        smoothing_px: Standard deviation of the Gaussian that the evidence is smoothed by.
+        smoothing_px: Standard deviation of the Gaussian that the log ratio is smoothed by.
 
     Returns:
         Masks of the M frames.
@@ -244,17 +244,17 @@ def segment(
     surroundings = colour_log_density(chosen, around | ~grown[use])
     uninformed = np.full_like(surroundings, np.log(1 / 256.0**3))
     # Pixels inside a rough guess that look like the background must not teach the robot's colour.
-    first = robot_evidence(chosen, background, uninformed, surroundings)
+    first = robot_log_ratio(chosen, background, uninformed, surroundings)
     likely = inside & ((first > 0.0) | ~background.known)
     robot = colour_log_density(chosen, likely if likely.any() else inside)
-    raw = robot_evidence(chosen, background, robot, surroundings)
+    raw = robot_log_ratio(chosen, background, robot, surroundings)
     hidden = _hidden(raw, inside, background)
     raw[:, hidden] = 0.0
-    evidence = np.stack([cv2.GaussianBlur(frame, (0, 0), smoothing_px) for frame in raw])
+    log_ratio = np.stack([cv2.GaussianBlur(frame, (0, 0), smoothing_px) for frame in raw])
     band = grown[use] & ~inside
-    masks = np.where(band, evidence > 0.0, rendered[use])
-    undecided = ~background.known & (np.abs(evidence) < 1.0)
-    return SegmentedFrames(masks, (hidden | undecided) & band, hidden, evidence, background)
+    masks = np.where(band, log_ratio > 0.0, rendered[use])
+    undecided = ~background.known & (np.abs(log_ratio) < 1.0)
+    return SegmentedFrames(masks, (hidden | undecided) & band, hidden, log_ratio, background)
 
 
 def grown_silhouettes(masks: NDArray[np.bool_], margin_px: int) -> NDArray[np.bool_]:
@@ -263,11 +263,11 @@ def grown_silhouettes(masks: NDArray[np.bool_], margin_px: int) -> NDArray[np.bo
 
 
 def _hidden(
-    evidence: NDArray[np.float32], inside: NDArray[np.bool_], background: Background
+    log_ratio: NDArray[np.float32], inside: NDArray[np.bool_], background: Background
 ) -> NDArray[np.bool_]:
     """Return the (H, W) pixels at which the robot, though claimed, never shows."""
     claimed = np.count_nonzero(inside, axis=0)
-    like_background = np.count_nonzero(inside & (evidence < -STRONG_EVIDENCE), axis=0)
+    like_background = np.count_nonzero(inside & (log_ratio < -STRONG_LOG_RATIO), axis=0)
     hidden = (
         background.known
         & (claimed >= OCCLUDED_FRAMES)

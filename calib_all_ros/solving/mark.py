@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.errors import CalibAllError
+from calib_all_ros.marks.references import MarkError
 from calib_all_ros.recording.frame_selection import joints_at_frames
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
@@ -20,10 +20,6 @@ from calib_all_ros.solving.pipeline import Start
 from calib_all_ros.solving.temporal_pnp import TemporalPnpError, solve_epnp, solve_temporal_pnp
 from calib_all_ros.tracking.lucas_kanade import LucasKanade
 from calib_all_ros.tracking.track import Tracker
-
-
-class MarkError(CalibAllError):
-    """A mark that cannot be used."""
 
 
 @dataclass(frozen=True)

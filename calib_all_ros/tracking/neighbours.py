@@ -31,7 +31,7 @@ _LARGEST_ZOOM = 2.0
 # Frames to forget what a neighbour did: a fifth of its say is decided anew by each.
 _FORGET = 0.2
 # Of a pixel that not all speak for. Below NeighbourSettings.confident, so that it seeds no window.
-_DOUBTED = 0.75
+_UNSURE = 0.75
 
 
 @dataclass(frozen=True)
@@ -56,9 +56,9 @@ class NeighbourSettings:
     confident: float = 0.8
 
     def __post_init__(self) -> None:
-        if not 0 < self.visible <= self.confident <= 1 or self.confident <= _DOUBTED:
+        if not 0 < self.visible <= self.confident <= 1 or self.confident <= _UNSURE:
             raise TrackingError(
-                f"trust must satisfy 0 < visible <= confident <= 1 and confident > {_DOUBTED}, got "
+                f"trust must satisfy 0 < visible <= confident <= 1 and confident > {_UNSURE}, got "
                 f"{self.visible} and {self.confident}"
             )
         if self.points_per_ring < 4 or self.grid < 0 or min(self.ring_radii, default=0) <= 0:
@@ -135,9 +135,9 @@ def judge(
         elif group is not None:
             share = say[group].sum() / say[seen].sum()
             pixels[row] = _centre(places, offsets, group)
-            trust[row] = _DOUBTED * share * tracks.trust[row, group].mean()
+            trust[row] = _UNSURE * share * tracks.trust[row, group].mean()
         elif own_trust >= settings.confident and groups.say.max() < _FEWEST_BACKING:
-            pixels[row], trust[row] = tracks.pixels[row, 0], _DOUBTED * own_trust
+            pixels[row], trust[row] = tracks.pixels[row, 0], _UNSURE * own_trust
         # Where all move as one nothing is learnt of who belongs to whom.
         if group is not None and not group[seen].all():
             say[seen] += _FORGET * (group[seen] - say[seen])

@@ -15,7 +15,7 @@ from calib_all_ros.commands import mark as command
 from calib_all_ros.commands.mark import MarkCommandError
 from calib_all_ros.commands.options import CommandError
 from calib_all_ros.errors import CalibAllError
-from calib_all_ros.marks.finder import MarkFinder
+from calib_all_ros.marks.finder import ReferenceMarkFinder
 from calib_all_ros.marks.matching import FeatureMap, MatchLimits, on_patch_grid, unit_length
 from calib_all_ros.marks.references import MarkError, NoReferencesError, load_references
 from calib_all_ros.models.libraries import ModelUnavailableError
@@ -60,10 +60,10 @@ def model(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def make(
         folder: Path, checkpoints: Path, device: str, link: str | None, limits: MatchLimits
-    ) -> MarkFinder:
+    ) -> ReferenceMarkFinder:
         assert device == "cpu"
         chosen = [mark for mark in load_references(folder) if link in (None, mark.link)]
-        return MarkFinder(chosen, Colours(), limits)
+        return ReferenceMarkFinder(chosen, Colours(), limits)
 
     monkeypatch.setattr(command, "make_mark_finder", make)
 

@@ -13,10 +13,11 @@ from calib_all_ros.evidence.marks import MarkEvidence, choose_mark
 from calib_all_ros.evidence.sources import EvidenceSources
 from calib_all_ros.marks.finder import FoundMark, UncertainMarkError
 from calib_all_ros.marks.matching import PatchGrid
+from calib_all_ros.marks.references import MarkError
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import MarkSettings, Settings
-from calib_all_ros.solving.mark import Mark, MarkError
+from calib_all_ros.solving.mark import Mark
 
 GRID = PatchGrid(np.zeros(2), np.full(2, 14.0))
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.marks.dinov2 import Dinov2Features
-from calib_all_ros.marks.finder import MarkFinder, make_mark_finder
+from calib_all_ros.marks.finder import ReferenceMarkFinder, make_mark_finder
 from calib_all_ros.marks.matching import MatchLimits, on_patch_grid, unit_length
 from calib_all_ros.marks.references import MarkError, ReferenceMark, add_reference
 from calib_all_ros.models.checkpoints import FoundCheckpoint, find_checkpoint
@@ -74,7 +74,7 @@ def test_a_moved_picture_moves_the_match(features: Dinov2Features, moved: tuple[
     u, v = moved
     there = scene[60 - v : 180 - v, 80 - u : 240 - u]
     mark = (85.0, 52.0)
-    found = MarkFinder([reference(image, mark)], features).find(there)
+    found = ReferenceMarkFinder([reference(image, mark)], features).find(there)
     np.testing.assert_allclose(found.pixel, (mark[0] + u, mark[1] + v), atol=1.0)
     assert found.similarity > 0.95
 
@@ -85,7 +85,7 @@ def test_half_a_patch_is_found_too(features: Dinov2Features) -> None:
     image, there = scene[60:180, 80:240], scene[55:175, 76:236]
     # Blurred colours all look alike to random weights.
     limits = MatchLimits(margin=0.0)
-    found = MarkFinder([reference(image, (85.0, 52.0))], features, limits).find(there)
+    found = ReferenceMarkFinder([reference(image, (85.0, 52.0))], features, limits).find(there)
     # Rounded to patches of 10 px it would be up to 5 px off along each axis.
     np.testing.assert_allclose(found.pixel, (89.0, 57.0), atol=2.0)
 

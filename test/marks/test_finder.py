@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import pytest
 
-from calib_all_ros.marks.finder import MarkFinder, UncertainMarkError, make_mark_finder
+from calib_all_ros.marks.finder import ReferenceMarkFinder, UncertainMarkError, make_mark_finder
 from calib_all_ros.marks.matching import FeatureMap, MatchLimits, PatchGrid
 from calib_all_ros.marks.references import NoReferencesError, ReferenceMark, add_reference
 from calib_all_ros.models.libraries import ModelUnavailableError
@@ -46,7 +46,7 @@ def reference(key: int, pixel: tuple[float, float], link: str = "tool0") -> Refe
 def test_one_reference_suffices(smooth_field: Maker, sampled: Maker) -> None:
     field = smooth_field(0)
     extractor = Extractor({1: sampled(field), 9: sampled(field, moved=(7.0, -9.0))})
-    finder = MarkFinder([reference(1, (90.0, 80.0))], extractor)
+    finder = ReferenceMarkFinder([reference(1, (90.0, 80.0))], extractor)
     found = finder.find(picture(9))
     np.testing.assert_allclose(found.pixel, [97.0, 71.0], atol=1.5)
     assert found.link == "tool0" and found.links == ("tool0",)
@@ -63,7 +63,7 @@ def test_one_reference_suffices(smooth_field: Maker, sampled: Maker) -> None:
 
 def voting(
     smooth_field: Maker, sampled: Maker, places: list[tuple[float, float]]
-) -> tuple[MarkFinder, np.ndarray]:
+) -> tuple[ReferenceMarkFinder, np.ndarray]:
     """A finder whose references show one scene, with the mark at these places of the image."""
     field = smooth_field(0)
     maps = {9: sampled(field)}
@@ -72,7 +72,7 @@ def voting(
         moved = (3.0 * key, -2.0 * key)
         maps[key] = sampled(field, moved=moved)
         references.append(reference(key, (u + moved[0], v + moved[1]), f"link{key}"))
-    return MarkFinder(references, Extractor(maps)), picture(9)
+    return ReferenceMarkFinder(references, Extractor(maps)), picture(9)
 
 
 def test_the_majority_wins(smooth_field: Maker, sampled: Maker) -> None:
@@ -103,14 +103,14 @@ def test_a_reference_that_is_not_found_abstains(smooth_field: Maker, sampled: Ma
     field = smooth_field(0)
     extractor = Extractor({1: sampled(smooth_field(77)), 2: sampled(field), 9: sampled(field)})
     marks = [reference(1, (90.0, 80.0), "other"), reference(2, (90.0, 80.0))]
-    found = MarkFinder(marks, extractor).find(picture(9))
+    found = ReferenceMarkFinder(marks, extractor).find(picture(9))
     assert found.votes[0].doubts and not found.votes[0].agrees
     assert found.votes[1].agrees and found.links == ("tool0",)
 
 
 def test_an_unsure_match_is_an_error_with_the_heat_map(smooth_field: Maker, sampled: Maker) -> None:
     extractor = Extractor({1: sampled(smooth_field(77)), 9: sampled(smooth_field(0))})
-    finder = MarkFinder([reference(1, (90.0, 80.0))], extractor)
+    finder = ReferenceMarkFinder([reference(1, (90.0, 80.0))], extractor)
     with pytest.raises(
         UncertainMarkError, match=r"ref1 is not found surely: .*similarity"
     ) as unsure:
@@ -124,14 +124,14 @@ def test_limits_are_honoured(smooth_field: Maker, sampled: Maker) -> None:
     field = smooth_field(0)
     extractor = Extractor({1: sampled(field), 9: sampled(field, moved=(7.0, -9.0))})
     mark = reference(1, (90.0, 80.0))
-    assert MarkFinder([mark], extractor, MatchLimits(margin=0.1)).find(picture(9))
+    assert ReferenceMarkFinder([mark], extractor, MatchLimits(margin=0.1)).find(picture(9))
     with pytest.raises(UncertainMarkError, match="nearly as similar"):
-        MarkFinder([mark], extractor, MatchLimits(margin=1.5)).find(picture(9))
+        ReferenceMarkFinder([mark], extractor, MatchLimits(margin=1.5)).find(picture(9))
 
 
 def test_nothing_to_look_for() -> None:
     with pytest.raises(NoReferencesError, match="calib_all mark add"):
-        MarkFinder([], Extractor({}))
+        ReferenceMarkFinder([], Extractor({}))
 
 
 def test_factory_says_what_is_missing(tmp_path: Path) -> None:

@@ -9,14 +9,14 @@ import pytest
 from calib_all_ros.geometry import se3
 from calib_all_ros.masks.from_recording import (
     BINS,
-    MAX_EVIDENCE,
+    MAX_LOG_RATIO,
     MIN_SAMPLES,
     MIN_SPREAD,
     Background,
     colour_log_density,
     estimate_background,
     grown_silhouettes,
-    robot_evidence,
+    robot_log_ratio,
     segment,
 )
 from calib_all_ros.rendering.rasteriser import silhouettes
@@ -93,7 +93,7 @@ def density_of(colour: np.ndarray, sigma: float = 6.0) -> np.ndarray:
     return colour_log_density(pixels, np.ones(500))
 
 
-def evidence(colour: np.ndarray, seen: bool = True) -> float:
+def log_ratio(colour: np.ndarray, seen: bool = True) -> float:
     """Of one pixel before a wooden background, for an orange robot."""
     background = Background(
         np.tile(WOOD.astype(np.float32), (1, 1, 1)),
@@ -101,7 +101,7 @@ def evidence(colour: np.ndarray, seen: bool = True) -> float:
         np.full((1, 1), 9 if seen else 0, np.int32),
     )
     image = np.asarray(colour, dtype=np.float32).reshape(1, 1, 1, 3)
-    return float(robot_evidence(image, background, density_of(ORANGE), density_of(WOOD))[0, 0, 0])
+    return float(robot_log_ratio(image, background, density_of(ORANGE), density_of(WOOD))[0, 0, 0])
 
 
 def test_density_integrates_to_one() -> None:
@@ -129,25 +129,25 @@ def test_no_pixels_at_all_are_finite() -> None:
 
 @pytest.mark.parametrize("seen", [True, False])
 def test_robot_is_robot_and_background_is_background(seen: bool) -> None:
-    assert evidence(ORANGE, seen) > 3.0
-    assert evidence(WOOD, seen) < -3.0
-    assert abs(evidence(ORANGE, seen)) <= MAX_EVIDENCE
+    assert log_ratio(ORANGE, seen) > 3.0
+    assert log_ratio(WOOD, seen) < -3.0
+    assert abs(log_ratio(ORANGE, seen)) <= MAX_LOG_RATIO
 
 
 @pytest.mark.parametrize("light", [0.5, 0.7, 0.9])
 def test_a_shadow_on_the_background_is_no_robot(light: float) -> None:
-    assert evidence(light * WOOD) < -1.0
+    assert log_ratio(light * WOOD) < -1.0
     # Without the background, shadowed wood is just an unknown colour.
-    assert evidence(light * WOOD) < evidence(light * WOOD, seen=False)
+    assert log_ratio(light * WOOD) < log_ratio(light * WOOD, seen=False)
 
 
 def test_the_shadow_term_needs_the_hue_of_the_background() -> None:
     grey = np.full(3, 0.7 * WOOD.mean())
-    assert evidence(grey) > evidence(0.7 * WOOD) + 1.0
+    assert log_ratio(grey) > log_ratio(0.7 * WOOD) + 1.0
 
 
 def test_a_colour_never_seen_before_a_known_background_is_something_else() -> None:
-    assert evidence(np.array([20.0, 30.0, 220.0])) > 0.0
+    assert log_ratio(np.array([20.0, 30.0, 220.0])) > 0.0
 
 
 USE = np.arange(0, 20, 3)
@@ -184,7 +184,7 @@ def test_masks_do_not_stray_from_the_guess(
 ) -> None:
     found = segment(simulated.images.astype(np.float32), guess, USE, band_px=4)
     assert not (found.masks & ~grown_silhouettes(guess[USE], 4)).any()
-    assert found.masks.shape == found.ignore.shape == found.evidence.shape == (len(USE), 240, 320)
+    assert found.masks.shape == found.ignore.shape == found.log_ratio.shape == (len(USE), 240, 320)
 
 
 def test_an_object_before_the_robot_is_hidden_not_background(

@@ -8,10 +8,11 @@ import pytest
 from numpy.typing import ArrayLike
 
 from calib_all_ros.geometry import se3
+from calib_all_ros.marks.references import MarkError
 from calib_all_ros.recording.recording import FrameList, Recording
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import FrameSettings, MarkSettings, Settings
-from calib_all_ros.solving.mark import Mark, MarkError, check_mark, start_from_mark
+from calib_all_ros.solving.mark import Mark, check_mark, start_from_mark
 from calib_all_ros.solving.mask_measurer import MaskMeasurer
 from calib_all_ros.solving.observations import prepare
 from calib_all_ros.solving.pipeline import find_pose
