@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The camera model: intrinsics, lens distortion, projection and viewing rays.
+"""Camera model: intrinsics, lens distortion, projection and viewing rays.
 
 Pixel centres are at integer coordinates (OpenCV); points are in the optical frame of REP-103,
 z forward, x right, y down.
@@ -76,21 +76,15 @@ class Camera:
                 f"the intrinsics {of} are uncalibrated (K[0] is 0): calibrate the camera's "
                 "intrinsics first, e.g. with ROS camera_calibration"
             )
-        if (
-            K[0, 0] < 0
-            or K[1, 1] <= 0
-            or K[0, 1] != 0
-            or K[1, 0] != 0
-            or K[2].tolist() != [0, 0, 1]
-        ):
+        without_skew = [[K[0, 0], 0, K[0, 2]], [0, K[1, 1], K[1, 2]], [0, 0, 1]]
+        if K[0, 0] < 0 or K[1, 1] <= 0 or K.tolist() != without_skew:
             raise CameraError(
                 f"K {of} must be [[fx, 0, cx], [0, fy, cy], [0, 0, 1]] with positive fx and fy, "
                 f"got {K.tolist()}"
             )
         if self.width <= 0 or self.height <= 0:
-            raise CameraError(
-                f"the image size {of} must be positive, got {self.width}x{self.height}"
-            )
+            size = f"{self.width}x{self.height}"
+            raise CameraError(f"the image size {of} must be positive, got {size}")
         if model not in COEFFICIENT_COUNTS:
             raise CameraError(
                 f"unknown distortion model '{model}' {of}; known are: "

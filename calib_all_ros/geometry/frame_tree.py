@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The TF tree, and the edge that adds a calibrated camera without giving a frame a second parent.
+"""The TF tree, and the edge that adds a calibrated camera with no second parent for any frame.
 
 A camera's driver usually publishes ``camera_link -> ... -> camera_optical_frame``. The optical
 frame has its parent then, so the camera is attached by the topmost frame of the driver's tree.
@@ -175,7 +175,7 @@ def edge_to_publish(tree: FrameTree, pose: StaticTransform) -> StaticTransform |
 
 
 def cautions(tree: FrameTree, pose: StaticTransform) -> tuple[str, ...]:
-    """Return what makes an edge of `edge_to_publish` doubtful, one sentence each.
+    """Return warnings about an edge of `edge_to_publish`, one sentence each.
 
     Raises:
         FrameTreeError: The tree is broken.
@@ -195,11 +195,11 @@ def cautions(tree: FrameTree, pose: StaticTransform) -> tuple[str, ...]:
             f"the TF tree has no frame '{optical}' but {_and(optical_alike)}: set optical_frame if "
             "that is the camera's"
         )
-    strangers = tree.roots - {path[-1].parent if path else optical}
-    if base not in tree.frames and strangers:
+    others = tree.roots - {path[-1].parent if path else optical}
+    if base not in tree.frames and others:
         alike = _alike(base, tree.frames)
         found.append(
-            f"the TF tree has no frame '{base}' but {_and(alike or sorted(strangers))}: start what "
+            f"the TF tree has no frame '{base}' but {_and(alike or sorted(others))}: start what "
             "publishes the robot's frames, or set base_frame if its name is another one"
         )
     return tuple(found)

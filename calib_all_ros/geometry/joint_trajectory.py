@@ -30,8 +30,6 @@ class JointTrajectory:
         names: Names of all joints, in the order in which they were first seen.
     """
 
-    names: tuple[str, ...]
-
     def __init__(self, names: Sequence[str], stamps_ns: ArrayLike, positions: ArrayLike) -> None:
         """Take samples in which every message lists every joint.
 
@@ -87,15 +85,11 @@ class JointTrajectory:
             stamp_array, table = np.array(stamps, dtype=np.int64), np.stack(rows)
             for column, name in enumerate(names):
                 collected.setdefault(name, []).append((stamp_array, table[:, column]))
-        return cls.from_series(
-            {
-                name: (
-                    np.concatenate([stamps for stamps, _ in parts]),
-                    np.concatenate([values for _, values in parts]),
-                )
-                for name, parts in collected.items()
-            }
-        )
+        series: dict[str, tuple[ArrayLike, ArrayLike]] = {}
+        for name, parts in collected.items():
+            all_stamps, all_values = zip(*parts, strict=True)
+            series[name] = np.concatenate(all_stamps), np.concatenate(all_values)
+        return cls.from_series(series)
 
     @classmethod
     def from_series(cls, series: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> JointTrajectory:
@@ -116,16 +110,6 @@ class JointTrajectory:
                 )
             trajectory._series[name] = _ordered(name, stamps, values)
         return trajectory
-
-    @property
-    def start_ns(self) -> int:
-        """First stamp at which every joint is known."""
-        return self.span()[0]
-
-    @property
-    def end_ns(self) -> int:
-        """Last stamp at which every joint is known."""
-        return self.span()[1]
 
     def series(self, name: str) -> Series:
         """Return the strictly increasing (T,) stamps and the (T,) positions of one joint."""

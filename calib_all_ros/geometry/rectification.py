@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Resampling of distorted images to those of a pinhole camera at the same place."""
+"""Resampling of images: to those of a pinhole camera at the same place, and to a smaller size."""
 
 from __future__ import annotations
 

@@ -65,7 +65,7 @@ def test_a_lag_does_not_reach_into_another_episode(demo_robot: Robot) -> None:
 def test_images_without_joint_states_are_not_covered_by_the_pause(halves: list[Recording]) -> None:
     first = halves[0]
     stamps = first.image_stamps_ns.copy()
-    end_ns = first.joints.end_ns
+    _, end_ns = first.joints.span()
     stamps[-1] = end_ns + 100_000_000
     joint = join([replace(first, image_stamps_ns=stamps), halves[1]], "both")
     _, known = joint.joints.at(joint.image_stamps_ns)

@@ -58,7 +58,7 @@ def test_joints_of_different_publishers_keep_their_own_series() -> None:
     trajectory = JointTrajectory.from_messages([*gripper, *arm])
     assert set(trajectory.names) == {"a", "b", "grip"}
     assert trajectory.span(("a",)) == (START, START + 1000 * MS)
-    assert (trajectory.start_ns, trajectory.end_ns) == (START + 200 * MS, START + 700 * MS)
+    assert trajectory.span() == (START + 200 * MS, START + 700 * MS)
     positions, valid = trajectory.at([START + 255 * MS, START + 900 * MS], ("a", "grip"))
     np.testing.assert_allclose(positions[0], [0.255, 0.255], atol=1e-12)
     assert valid.tolist() == [True, False]

@@ -55,7 +55,8 @@ def test_nothing_is_lost_or_changed(graph: Any, live_recording: Path, compressed
     assert intervals.max() < 1.5 * np.median(intervals), "images are missing in the middle"
     if not compressed:
         assert np.array_equal(recording.images[-1], source.images[-1])
-    span_s = (recording.joints.end_ns - recording.joints.start_ns) / 1e9
+    start_ns, end_ns = recording.joints.span()
+    span_s = (end_ns - start_ns) / 1e9
     stamps, _ = recording.joints.series(recording.joints.names[0])
     assert len(stamps) == pytest.approx(100 * span_s, abs=3)
 
