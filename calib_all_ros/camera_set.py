@@ -16,14 +16,13 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.cameras_file import JointRecord, RelativePoseRecord, SharedValue
 from calib_all_ros.results.records import Covariance, Status, Verdict
 from calib_all_ros.solution import Solution
-from calib_all_ros.solving.frame_systems import estimated_columns
 from calib_all_ros.solving.joint_refinement import (
     LEAST_P_VALUE,
+    CameraSystems,
     JointRefinement,
     JointRefinementError,
     refine_jointly,
 )
-from calib_all_ros.solving.joint_systems import CameraSystems
 from calib_all_ros.solving.pose_errors import RELATIVE_FRAME, relative_pose
 
 # A larger step would leave the range of the linearisation; cameras that agree take none near it.
@@ -204,11 +203,9 @@ def _is_usable(result: SeparateResult) -> bool:
 
 def _systems(solution: Solution) -> CameraSystems:
     result = solution.result
-    joints = len(solution.observations.motion.kinematics.joint_names)
     assert result.systems is not None
     return CameraSystems(
         result.systems,
-        estimated_columns(result.parameters, joints),
         result.estimate,
         result.parameters,
         solution.observations.camera.width,

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,22 +97,15 @@ def _fit_nuisances(
             return estimate
         spread = 2.0 * float(np.median(np.abs(measured.residual)))
         kernel = float(np.clip(spread, _SCALE * _KERNEL_PX[0], _SCALE * _KERNEL_PX[1]))
-        system = step(estimate, outline, measured, camera, parameters, kernel, _SCALE).system
-        if system is None:
+        taken = step(estimate, outline, measured, camera, parameters, kernel, _SCALE)
+        if taken.equations is None:
             return estimate
-        J = system.J[:, POSE_SIZE:]
-        departure = [estimate.lag_s] * parameters.lag + [
-            estimate.mask_bias_px
-        ] * parameters.mask_bias
-        prior = system.prior[POSE_SIZE:]
-        H = (J * system.evidence[:, None]).T @ J + np.diag(prior)
-        g = J.T @ (system.evidence * system.residual) + prior * np.array(departure)
-        delta = -np.linalg.solve(H, g)
-        lag = float(delta[0]) if parameters.lag else 0.0
-        bias = float(delta[-1]) if parameters.mask_bias else 0.0
-        estimate = replace(
-            estimate, lag_s=estimate.lag_s + lag, mask_bias_px=estimate.mask_bias_px + bias
+        held = np.arange(POSE_SIZE, len(taken.columns))
+        moved = estimate.stepped(
+            taken.columns[held], taken.equations.restricted(held).solve(), taken.centre, 0
         )
+        lag, bias = moved.lag_s - estimate.lag_s, moved.mask_bias_px - estimate.mask_bias_px
+        estimate = moved
         if abs(lag) < _STOP_S and abs(bias) < _STOP_PX:
             break
     return estimate

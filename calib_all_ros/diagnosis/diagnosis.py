@@ -29,7 +29,6 @@ from calib_all_ros.diagnosis.uncertainty import PoseUncertainty, pose_uncertaint
 from calib_all_ros.diagnosis.verdict import VerdictLimits
 from calib_all_ros.results.records import Finding
 from calib_all_ros.settings import Settings
-from calib_all_ros.solving.frame_systems import estimated_columns
 from calib_all_ros.solving.mark import MarkOutcome
 from calib_all_ros.solving.observations import Observations
 from calib_all_ros.solving.pipeline import PoseResult, estimated_parameters
@@ -71,9 +70,7 @@ def diagnose(
         limits: The limits.
     """
     kinematics = observations.motion.kinematics
-    fitted = estimated_columns(
-        estimated_parameters(settings.refinement), len(kinematics.joint_names)
-    )
+    fitted = estimated_parameters(settings.refinement).columns(len(kinematics.joint_names))
     T_camera_base = result.estimate.T_camera_base
     width = observations.camera.width
     uncertainty, tests = None, []

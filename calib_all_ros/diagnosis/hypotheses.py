@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the hypotheses that count mean in words."""
+"""Tests of what else may be wrong, and the findings they lead to."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ from numpy.typing import NDArray
 
 from calib_all_ros.diagnosis.verdict import VerdictLimits
 from calib_all_ros.results.records import Cause, Finding, Severity
-from calib_all_ros.solving.estimate import POSE_SIZE
-from calib_all_ros.solving.frame_systems import (
+from calib_all_ros.solving.estimate import (
     FIRST_JOINT,
     FOCAL_SCALE,
     LAG,
     MASK_BIAS,
+    POSE_SIZE,
     PRINCIPAL_POINT,
     RADIAL_DISTORTION,
-    FrameSystems,
 )
+from calib_all_ros.solving.frame_systems import FrameSystems
 from calib_all_ros.solving.gauss_newton import CORRELATED_PIXELS
+from calib_all_ros.solving.normal_equations import jackknife
 from calib_all_ros.solving.pose_errors import PoseChange, pose_change
 
 # A wrong parameter draws others along; what explains less than this share of the best is one.
@@ -246,7 +247,7 @@ def examine_hypotheses(
 
     Args:
         systems: The measurements of each image, at the result.
-        fitted: The parameters that the fit estimated (`estimated_columns`).
+        fitted: The parameters that the fit estimated (`Parameters.columns`).
         T_camera_base: The result.
         image_width_px: Width of the images.
         moving_joints: Joints whose offsets can show.
@@ -332,49 +333,20 @@ def _compare(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], float, NDArray[np.float64]] | None:
     """Return value, sigma, held-out gain, and the (6,) twist that the pose would make."""
     size = base.factors.shape[2]
-    both = _Design(
-        np.concatenate([base.factors, extra.factors], axis=2),
-        np.concatenate([base.sigma, extra.sigma]),
+    noise = max(systems.variance_px2 * CORRELATED_PIXELS, 1e-12)
+    equations = systems.divided(noise)
+    alone = equations.substituted(base.factors).with_priors(base.sigma)
+    both = equations.substituted(np.concatenate([base.factors, extra.factors], axis=2)).with_priors(
+        np.concatenate([base.sigma, extra.sigma])
     )
-    everything = np.ones(len(systems), dtype=bool)
+    _, image = np.unique(systems.frame, return_inverse=True)
     try:
-        alone = _solve(systems, base, everything)
-        solution = _solve(systems, both, everything)
-        images = np.unique(systems.frame)
-        left_out = np.stack([_solve(systems, both, systems.frame != i)[size:] for i in images])
-        cost_alone = cost_both = 0.0
-        for fold in range(FOLDS):
-            held = np.isin(systems.frame, images[fold::FOLDS])
-            cost_alone += _cost(systems, base, _solve(systems, base, ~held), held)
-            cost_both += _cost(systems, both, _solve(systems, both, ~held), held)
+        solution = both.solve()
+        twist = solution[:POSE_SIZE] - alone.solve()[:POSE_SIZE]
+        variance = np.diag(jackknife(both.left_out(image)))[size:]
+        cost_alone = alone.held_out_cost(image % FOLDS)
+        cost_both = both.held_out_cost(image % FOLDS)
     except np.linalg.LinAlgError:
         return None
-    count = len(images)
-    scatter = left_out - left_out.mean(axis=0)
-    sigma = np.sqrt((count - 1) / count * (scatter**2).sum(axis=0))
     gain = 1.0 - cost_both / cost_alone if cost_alone > 0.0 else 0.0
-    twist = solution[:POSE_SIZE] - alone[:POSE_SIZE]
-    return solution[size:], sigma, float(gain), twist
-
-
-def _solve(
-    systems: FrameSystems, design: _Design, chosen: NDArray[np.bool_]
-) -> NDArray[np.float64]:
-    S, H = design.factors[chosen], systems.H[chosen]
-    A = np.einsum("gpq,gpr,grs->qs", S, H, S, optimize=True)
-    b = np.einsum("gpq,gp->q", S, systems.g[chosen])
-    noise = systems.variance_px2 * CORRELATED_PIXELS
-    A[np.diag_indices_from(A)] += noise / design.sigma**2
-    return np.asarray(-np.linalg.solve(A, b))
-
-
-def _cost(
-    systems: FrameSystems,
-    design: _Design,
-    solution: NDArray[np.float64],
-    chosen: NDArray[np.bool_],
-) -> float:
-    delta = design.factors[chosen] @ solution
-    quadratic = np.einsum("gp,gpr,gr->", delta, systems.H[chosen], delta, optimize=True)
-    linear = 2.0 * np.einsum("gp,gp->", delta, systems.g[chosen])
-    return float(systems.cost[chosen].sum() + linear + quadratic)
+    return solution[size:], np.sqrt(variance), gain, twist

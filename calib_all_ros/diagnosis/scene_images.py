@@ -8,7 +8,7 @@ switched, a cloud, a door opened), which it does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -74,7 +74,7 @@ def scene_images(observations: Observations, estimate: Estimate) -> SceneImages:
 
     Args:
         observations: The images; those beside the fitted ones are looked at as well.
-        estimate: The final one, whose ``frame_lags_s`` belong to the fitted images.
+        estimate: The final one.
     """
     images, camera = observations.images, observations.camera
     scale = min(1.0, WIDTH_PX / camera.width)
@@ -83,10 +83,9 @@ def scene_images(observations: Observations, estimate: Estimate) -> SceneImages:
     grey = np.stack(
         [shrink(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), grey_scale) for image in images]
     ).astype(np.uint8)
-    everywhere = _for_all_images(estimate, observations)
     robot = silhouettes(
         observations.surface.simplified(DETAIL_M),
-        estimate.T_camera_base @ everywhere.link_poses(observations.motion),
+        estimate.T_camera_base @ estimate.link_poses(observations.motion),
         estimate.camera(camera).scaled(scale),
     )
     reach = 2 * max(1, round(MARGIN_SHARE * small.shape[2])) + 1
@@ -103,16 +102,6 @@ def scene_images(observations: Observations, estimate: Estimate) -> SceneImages:
         grey_scale=grey_scale,
         focal_px=float(camera.K[0, 0]),
     )
-
-
-def _for_all_images(estimate: Estimate, observations: Observations) -> Estimate:
-    """Return the estimate with a lag for every image, not only for the fitted ones."""
-    own = estimate.frame_lags_s
-    if own is None or len(own) == len(observations.frames):
-        return estimate
-    lags = np.zeros(len(observations.frames))
-    lags[observations.solve] = own
-    return replace(estimate, frame_lags_s=lags)
 
 
 def median_where(

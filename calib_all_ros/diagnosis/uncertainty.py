@@ -19,39 +19,10 @@ from numpy.typing import NDArray
 from scipy.special import gammaincinv
 
 from calib_all_ros.diagnosis.hypotheses import FOLDS, prior_sigmas
-from calib_all_ros.solving.estimate import POSE_SIZE
-from calib_all_ros.solving.frame_systems import (
-    FIRST_JOINT,
-    FOCAL_SCALE,
-    PRINCIPAL_POINT,
-    RADIAL_DISTORTION,
-    FrameSystems,
-)
-from calib_all_ros.solving.gauss_newton import CORRELATED_PIXELS
+from calib_all_ros.solving.estimate import FIRST_JOINT, FOCAL_SCALE, POSE_SIZE
+from calib_all_ros.solving.frame_systems import SYSTEMATIC_PIXELS, FrameSystems, ModelTolerance
+from calib_all_ros.solving.normal_equations import jackknife
 from calib_all_ros.solving.pose_errors import camera_from_twist
-
-# Outlines are no better than this, whatever their residuals say.
-LEAST_NOISE_PX = 0.1
-# Shadows and soft edges err alike in all images, and read as a wrong model: against the models'
-# tolerances the images count by so much less.
-SYSTEMATIC_PIXELS = 10.0
-
-
-@dataclass(frozen=True)
-class ModelTolerance:
-    """Standard deviations of what is usually left wrong in a camera's and a robot's model.
-
-    Attributes:
-        focal_scale: Of the focal length, relative.
-        principal_point: Of the principal point, over the image width.
-        distortion: Of the radial distortion k1.
-        joint: Of a joint's zero position, radians or metres.
-    """
-
-    focal_scale: float = 0.005
-    principal_point: float = 0.003
-    distortion: float = 0.002
-    joint: float = 0.001
 
 
 @dataclass(frozen=True)
@@ -109,13 +80,13 @@ def pose_uncertainty(
     T_camera_base: NDArray[np.float64],
     image_width_px: int,
     factor: float,
-    tolerance: ModelTolerance = ModelTolerance(),
+    tolerance: ModelTolerance = ModelTolerance(),  # noqa: B008
 ) -> PoseUncertainty | None:
     """Estimate the uncertainty of a pose.
 
     Args:
         systems: The measurements of each image, at the result.
-        fitted: The parameters that the fit estimated (`estimated_columns`).
+        fitted: The parameters that the fit estimated (`Parameters.columns`).
         T_camera_base: (4, 4) the result.
         image_width_px: Width of the images.
         factor: On the standard deviations; makes them agree with actual errors.
@@ -129,85 +100,23 @@ def pose_uncertainty(
         return None
     # What the links measure is part of the robot's model that manufacturers get right.
     count = FIRST_JOINT + systems.joints
-    noise = max(systems.variance_px2, LEAST_NOISE_PX**2) * CORRELATED_PIXELS
-    prior = prior_sigmas(systems.H.shape[1])[:count] ** -2.0
     considered = np.setdiff1d(np.arange(FOCAL_SCALE, count), fitted)
+    columns = np.concatenate([fitted, considered])
+    own, others = np.arange(len(fitted)), np.arange(len(fitted), len(columns))
+    priors = prior_sigmas(systems.H.shape[1])[columns]
+    equations = systems.restricted(columns).divided(systems.noise_px2).with_priors(priors)
+    priors[others] = tolerance.sigmas(systems.joints, image_width_px)[considered]
     try:
-        information = systems.H[:, :count, :count].sum(axis=0) / noise
-        own = information[np.ix_(fitted, fitted)] + np.diag(prior[fitted])
-        formal = np.linalg.inv(own)
-        shifts = _left_out(systems, fitted, noise, prior, len(systems))
-        quarters = _left_out(systems, fitted, noise, prior, FOLDS)
-        sensitivity = -formal @ information[np.ix_(fitted, considered)]
-        moments = _second_moments(
-            systems, information, fitted, considered, noise, prior,
-            _tolerances(count, image_width_px, tolerance)[considered],
-        )  # fmt: skip
+        moments = equations.divided(SYSTEMATIC_PIXELS).with_priors(priors).second_moments(others)
+        twist = equations.covariance(own, others, moments, np.zeros(len(systems), np.intp))
+        quarters = equations.restricted(own).left_out(np.arange(len(systems)) % FOLDS)
     except np.linalg.LinAlgError:
         return None
-    twist = (_jackknife(shifts) + formal + sensitivity @ moments @ sensitivity.T)[
-        :POSE_SIZE, :POSE_SIZE
-    ]
     to_camera = camera_from_twist(T_camera_base, systems.centre)
-    covariance = factor**2 * to_camera @ twist @ to_camera.T
-    scatter = to_camera @ _jackknife(quarters)[:POSE_SIZE, :POSE_SIZE] @ to_camera.T
+    covariance = factor**2 * to_camera @ twist[:POSE_SIZE, :POSE_SIZE] @ to_camera.T
+    scatter = to_camera @ jackknife(quarters)[:POSE_SIZE, :POSE_SIZE] @ to_camera.T
     return PoseUncertainty(
         0.5 * (covariance + covariance.T),
         1e3 * float(np.sqrt(np.trace(scatter[:3, :3]))),
         float(np.degrees(np.sqrt(np.trace(scatter[3:, 3:])))),
     )
-
-
-def _tolerances(count: int, image_width_px: int, tolerance: ModelTolerance) -> NDArray[np.float64]:
-    sigma = np.full(count, tolerance.joint)
-    sigma[:FIRST_JOINT] = np.inf
-    sigma[FOCAL_SCALE] = tolerance.focal_scale
-    sigma[list(PRINCIPAL_POINT)] = tolerance.principal_point * image_width_px
-    sigma[RADIAL_DISTORTION] = tolerance.distortion
-    return sigma
-
-
-def _second_moments(
-    systems: FrameSystems,
-    information: NDArray[np.float64],
-    fitted: NDArray[np.intp],
-    considered: NDArray[np.intp],
-    noise: float,
-    prior: NDArray[np.float64],
-    sigma: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return (C, C) expected squares of the considered parameters, given the images."""
-    columns = np.concatenate([fitted, considered])
-    full = information[np.ix_(columns, columns)] / SYSTEMATIC_PIXELS
-    full = full + np.diag(np.concatenate([prior[fitted], sigma**-2]))
-    inverse = np.linalg.inv(full)
-    mean = -inverse @ (systems.g.sum(axis=0)[columns] / (SYSTEMATIC_PIXELS * noise))
-    size = len(fitted)
-    return np.asarray(inverse[size:, size:] + np.outer(mean[size:], mean[size:]))
-
-
-def _left_out(
-    systems: FrameSystems,
-    fitted: NDArray[np.intp],
-    noise: float,
-    prior: NDArray[np.float64],
-    folds: int,
-) -> NDArray[np.float64]:
-    """Return (K, F) how the fitted parameters move when each of K folds is left out."""
-    H = systems.H[:, fitted][:, :, fitted]
-    g = systems.g[:, fitted]
-    total_H, total_g = H.sum(axis=0), g.sum(axis=0)
-    ridge = np.diag(prior[fitted]) * noise
-    shifts = []
-    for fold in range(min(folds, len(systems))):
-        out = np.arange(len(systems)) % folds == fold
-        A = total_H - H[out].sum(axis=0) + ridge
-        shifts.append(-np.linalg.solve(A, total_g - g[out].sum(axis=0)))
-    return np.stack(shifts)
-
-
-def _jackknife(shifts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the covariance from the scatter of leave-out solutions."""
-    scatter = shifts - shifts.mean(axis=0)
-    count = len(shifts)
-    return np.asarray((count - 1) / count * scatter.T @ scatter)

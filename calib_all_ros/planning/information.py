@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the robot's outline in a configuration says about the pose of the camera.
+"""Information of the robot's outlines about the pose of the camera.
 
 EasyHeC (Chen et al., "EasyHeC: Accurate and Automatic Hand-eye Calibration via Differentiable
 Rendering and Space Exploration", RA-L 2023) renders the robot from camera poses drawn from its
@@ -30,8 +30,16 @@ from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.planning.camera_prior import CameraPrior
 from calib_all_ros.planning.joint_ranges import JointRanges
 from calib_all_ros.robot.description import Robot
-from calib_all_ros.solving.estimate import POSE_SIZE, Estimate
+from calib_all_ros.solving.estimate import (
+    FIRST_JOINT,
+    FOCAL_SCALE,
+    MASK_BIAS,
+    POSE_SIZE,
+    Estimate,
+)
+from calib_all_ros.solving.gauss_newton import Measurements, residual_derivatives
 from calib_all_ros.solving.motion import NS_PER_S, RobotMotion
+from calib_all_ros.solving.normal_equations import NormalEquations
 from calib_all_ros.solving.observations import make_view
 from calib_all_ros.solving.outline import Outline, render_outline
 
@@ -159,34 +167,22 @@ def _matrices(
 ) -> NDArray[np.float64]:
     """Return the (count, P, P) matrices of the outlines of one camera pose."""
     u, v = outline.pixels.T
-    seen = (u >= 0) & (v >= 0) & (u <= camera.width - 1) & (v <= camera.height - 1)
-    normals, frame = outline.normals[seen], outline.frame[seen]
-    along = np.einsum("mi,mij->mj", normals, outline.d_pixels_d_point[seen])
+    inside = (u >= 0) & (v >= 0) & (u <= camera.width - 1) & (v <= camera.height - 1)
+    seen = np.flatnonzero(inside)
+    nothing, one = np.zeros(len(seen)), np.ones(len(seen))
+    columns = np.array(
+        [*range(POSE_SIZE), FOCAL_SCALE, MASK_BIAS, *(FIRST_JOINT + np.array(joints))]
+    )
+    measured = Measurements(seen, outline.normals[seen], nothing, one)
+    J = residual_derivatives(outline, measured, camera, columns, np.zeros(3), bias_derivative=scale)
     # Points move against the camera: seen from it, and expressed along the axes of the base.
     R_camera_base = T_camera_base[:3, :3]
-    offset = outline.pixels[seen] - camera.K[:2, 2]
-    assert outline.d_pixels_d_joints is not None
-    J = np.concatenate(
-        [
-            -along @ R_camera_base,
-            -np.cross(outline.points[seen], along) @ R_camera_base,
-            np.einsum("mi,mi->m", normals, offset)[:, None],
-            np.full((len(normals), 1), scale),
-            np.einsum("mi,mij->mj", normals, outline.d_pixels_d_joints[seen][:, :, joints]),
-        ],
-        axis=1,
-    )
+    turns, shifts = J[:, :3] @ -R_camera_base, J[:, 3:POSE_SIZE] @ -R_camera_base
+    J[:, :POSE_SIZE] = np.concatenate([shifts, turns], axis=1)
     # A pixel of the small picture stands for 1/scale pixels of outline, each 1/scale as large.
     J /= scale
-    weight = 1.0 / (scale * errors.correlated_px * errors.outline_sigma_px**2)
-    matrices = np.zeros((count, J.shape[1], J.shape[1]))
-    starts = np.searchsorted(frame, np.arange(count + 1))
-    for n in range(count):
-        own = J[starts[n] : starts[n + 1]]
-        # Each image's own mask bias is eliminated: its column is that of the common one.
-        total = own.sum(axis=0)
-        lost = (
-            np.outer(total, total) * weight / (len(own) * weight + errors.frame_bias_sigma_px**-2)
-        )
-        matrices[n] = weight * (own.T @ own - lost)
-    return matrices
+    weight = one / (scale * errors.correlated_px * errors.outline_sigma_px**2)
+    sums = NormalEquations.of(J, nothing, weight, outline.frame[seen], count)
+    # Each image's own mask bias is eliminated: its column is that of the common one.
+    reduced, *_ = sums.eliminated(POSE_SIZE + 1, errors.frame_bias_sigma_px**-2)
+    return reduced.H

@@ -15,10 +15,9 @@ from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.edge_measurements import measurable, measure_edges
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.frame_systems import FEW_IMAGES, FrameSystems, linearise
-from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, step
+from calib_all_ros.solving.gauss_newton import Parameters, step
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.outline import render_outline
-from calib_all_ros.solving.silhouette_fit import frame_distance_px, median_distance_px
 
 BACKGROUND_MARGIN_PX = 3
 CLOSE_PX = 1.0
@@ -52,7 +51,6 @@ class EdgeFit:
         measured_share: Share of the outline in view at which an edge was found.
         close_share: Share of these edges that lie within a pixel of the outline.
         contour_px: (M,) median distance of outline and edges in each frame, NaN where not measured.
-        system: The linearised measurements at the last step.
         systems: The measurements at the estimate, image by image.
         trace: The estimates on the way and their robust costs.
     """
@@ -61,7 +59,6 @@ class EdgeFit:
     measured_share: float
     close_share: float
     contour_px: NDArray[np.float64]
-    system: LinearSystem | None
     systems: FrameSystems | None
     trace: tuple[tuple[Estimate, float], ...]
 
@@ -115,7 +112,7 @@ class EdgeExaminer:
         frame = outline.frame[edges.index]
         close = np.bincount(frame[np.abs(edges.residual) < CLOSE_PX], minlength=count)
         share = np.where(total > 0, close / np.maximum(total, 1), np.nan)
-        return EdgeSupport(share, median_distance_px(edges.residual, frame, count))
+        return EdgeSupport(share, edges.distances_px(outline))
 
 
 def _background_at(
@@ -184,8 +181,7 @@ def fit_edges(
         estimate,
         len(biased.index) / max(len(looked_at), 1),
         float(np.mean(np.abs(biased.residual) < CLOSE_PX)) if len(biased.index) else 0.0,
-        frame_distance_px(taken.system, len(use)),
-        taken.system,
+        biased.distances_px(outline),
         linearise(outline, biased, camera, estimate, used.stamps_ns, by_link=len(use) < FEW_IMAGES),
         tuple(trace),
     )

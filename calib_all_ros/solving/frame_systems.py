@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The measurements of each image, linearised in everything that may be wrong.
+"""Measurements of each image, linearised in everything that may be wrong.
 
 The pose is fitted with a few nuisances; whether something else is wrong shows in what the
 residuals would gain from further parameters. All of that is algebra on small matrices, one for
@@ -14,14 +14,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.solving.estimate import POSE_SIZE, Estimate
-from calib_all_ros.solving.gauss_newton import Measurements, Parameters, robust_weight
+from calib_all_ros.solving.estimate import (
+    FIRST_JOINT,
+    FOCAL_SCALE,
+    MASK_BIAS,
+    PRINCIPAL_POINT,
+    RADIAL_DISTORTION,
+    Estimate,
+)
+from calib_all_ros.solving.gauss_newton import (
+    CORRELATED_PIXELS,
+    Measurements,
+    residual_derivatives,
+    robust_weight,
+)
+from calib_all_ros.solving.normal_equations import NormalEquations
 from calib_all_ros.solving.outline import Outline
 
-LAG, MASK_BIAS, FOCAL_SCALE = POSE_SIZE, POSE_SIZE + 1, POSE_SIZE + 2
-PRINCIPAL_POINT = (POSE_SIZE + 3, POSE_SIZE + 4)
-RADIAL_DISTORTION = POSE_SIZE + 5
-FIRST_JOINT = POSE_SIZE + 6
 # The kernel follows the residuals, so that a systematic misfit of a few pixels is not taken for
 # outliers; within these limits, in pixels.
 KERNEL_PX = (3.0, 8.0)
@@ -33,19 +42,46 @@ FEW_IMAGES = 5
 MIN_MEASUREMENTS = 20
 
 
-@dataclass(frozen=True)
-class FrameSystems:
-    """Normal equations of G groups of measurements in P parameters about an estimate.
+# Outlines are no better than this, whatever their residuals say.
+LEAST_NOISE_PX = 0.1
+# Shadows and soft edges err alike in all images, and read as a wrong model: against the models'
+# tolerances the images count by so much less.
+SYSTEMATIC_PIXELS = 10.0
 
-    The parameters are the pose (rotation about ``centre`` and translation, optical frame, as in
-    `Estimate.moved`), then lag (s), mask bias (px), focal scale, principal point (2, px), radial
-    distortion k1, the J joints' offsets (rad or m), and 3 J displacements of the joints' origins on
-    their parent links (m).
+
+@dataclass(frozen=True)
+class ModelTolerance:
+    """Standard deviations of what is usually left wrong in a camera's and a robot's model.
 
     Attributes:
-        H: (G, P, P) weighted sums of squared derivatives, 1/px^2 times the parameters' units.
-        g: (G, P) weighted sums of derivative times residual.
-        cost: (G,) weighted sums of squared residuals, px^2.
+        focal_scale: Of the focal length, relative.
+        principal_point: Of the principal point, over the image width.
+        distortion: Of the radial distortion k1.
+        joint: Of a joint's zero position, radians or metres.
+    """
+
+    focal_scale: float = 0.005
+    principal_point: float = 0.003
+    distortion: float = 0.002
+    joint: float = 0.001
+
+    def sigmas(self, joints: int, image_width_px: int) -> NDArray[np.float64]:
+        """Return those of the (12 + J,) parameters, infinite for those of no model."""
+        sigma = np.full(FIRST_JOINT + joints, self.joint)
+        sigma[:FIRST_JOINT] = np.inf
+        sigma[FOCAL_SCALE] = self.focal_scale
+        sigma[list(PRINCIPAL_POINT)] = self.principal_point * image_width_px
+        sigma[RADIAL_DISTORTION] = self.distortion
+        return sigma
+
+
+@dataclass(frozen=True)
+class FrameSystems(NormalEquations):
+    """Normal equations of G groups of measurements, in pixels, about an estimate.
+
+    The parameters are those of `gauss_newton.residual_derivatives`.
+
+    Attributes:
         weight: (G,) sums of the weights.
         frame: (G,) image of each group, ascending.
         link: (G,) link of each group, -1 where groups are whole images.
@@ -53,17 +89,11 @@ class FrameSystems:
         stamps_s: (N,) times of the images in seconds after the first.
     """
 
-    H: NDArray[np.float64]
-    g: NDArray[np.float64]
-    cost: NDArray[np.float64]
     weight: NDArray[np.float64]
     frame: NDArray[np.int32]
     link: NDArray[np.int32]
     centre: NDArray[np.float64]
     stamps_s: NDArray[np.float64]
-
-    def __len__(self) -> int:
-        return len(self.H)
 
     def numbered(self, numbers: NDArray[np.intp], stamps_ns: NDArray[np.int64]) -> FrameSystems:
         """Return the systems with image i called ``numbers[i]`` of the images at ``stamps_ns``."""
@@ -88,19 +118,10 @@ class FrameSystems:
         """Weighted mean squared residual."""
         return float(self.cost.sum() / max(self.weight.sum(), 1e-12))
 
-
-def estimated_columns(parameters: Parameters, joints: int) -> NDArray[np.intp]:
-    """Return which parameters of `FrameSystems` a fit estimated, the pose first."""
-    columns = list(range(POSE_SIZE))
-    wanted = (
-        (parameters.lag, LAG),
-        (parameters.mask_bias, MASK_BIAS),
-        (parameters.focal_scale, FOCAL_SCALE),
-    )
-    columns += [column for estimated, column in wanted if estimated]
-    if parameters.joint_offsets:
-        columns += range(FIRST_JOINT, FIRST_JOINT + joints)
-    return np.array(columns, dtype=np.intp)
+    @property
+    def noise_px2(self) -> float:
+        """Variance of a residual, counted as often as neighbouring pixels repeat each other."""
+        return max(self.variance_px2, LEAST_NOISE_PX**2) * CORRELATED_PIXELS
 
 
 def linearise(
@@ -140,71 +161,27 @@ def linearise(
         return None
     points = outline.points[m.index]
     centre = np.average(points, axis=0, weights=weight)
-    J = _columns(outline, m, estimate.camera(camera), estimate.focal_scale, centre)
+    joints = outline.d_pixels_d_joints.shape[2]
+    J = residual_derivatives(
+        outline, m, estimate.camera(camera), np.arange(FIRST_JOINT + 4 * joints), centre,
+        estimate.focal_scale,
+    )  # fmt: skip
     frame = outline.frame[m.index]
     link = outline.link[m.index] if by_link else np.full(len(frame), -1, np.int32)
     keys, group, counts = np.unique(
         np.stack([frame, link], axis=1), axis=0, return_inverse=True, return_counts=True
     )
     group = group.reshape(-1)
-    order = np.argsort(group, kind="stable")
-    ends = np.cumsum(counts)
-    kept, H, g, cost, total = [], [], [], [], []
-    for number, (first, last) in enumerate(zip(ends - counts, ends, strict=True)):
-        own = order[first:last]
-        if len(own) < MIN_MEASUREMENTS:
-            continue
-        w, r, A = weight[own], m.residual[own], J[own]
-        weighted = A * w[:, None]
-        own_H, own_g, own_cost = A.T @ weighted, weighted.T @ r, float(w @ r**2)
-        if image_bias_sigma_px > 0.0:
-            # Eliminates the image's own bias; its prior is as strong as one independent pixel.
-            column = own_H[MASK_BIAS].copy()
-            bias_weight = column[MASK_BIAS] + float(np.mean(w)) / image_bias_sigma_px**2
-            pull = own_g[MASK_BIAS]
-            own_H = own_H - np.outer(column, column) / bias_weight
-            own_g = own_g - column * pull / bias_weight
-            own_cost -= pull**2 / bias_weight
-        kept.append(number)
-        H.append(own_H)
-        g.append(own_g)
-        cost.append(own_cost)
-        total.append(float(w.sum()))
-    if not kept:
+    kept = np.flatnonzero(counts >= MIN_MEASUREMENTS)
+    if not len(kept):
         return None
+    total: NDArray[np.float64] = np.bincount(group, weight, len(keys)).astype(np.float64)
+    equations = NormalEquations.of(J, m.residual, weight, group, len(keys)).chosen(kept)
+    if image_bias_sigma_px > 0.0:
+        # The prior of an image's own bias is as strong as one independent pixel.
+        information = (total / counts)[kept] / image_bias_sigma_px**2
+        equations, *_ = equations.eliminated(MASK_BIAS, information)
     return FrameSystems(
-        np.stack(H), np.stack(g), np.array(cost), np.array(total),
+        equations.H, equations.g, equations.cost, equations.prior, equations.pull, total[kept],
         keys[kept, 0], keys[kept, 1], centre, (stamps_ns - stamps_ns[0]) / 1e9,
     )  # fmt: skip
-
-
-def _columns(
-    outline: Outline,
-    m: Measurements,
-    camera: Camera,
-    focal_scale: float,
-    centre: NDArray[np.float64],
-) -> NDArray[np.float64]:
-    """Return the (K, P) derivatives of the residuals."""
-    assert outline.d_pixels_d_joints is not None and outline.d_pixels_d_origins is not None
-    points = outline.points[m.index]
-    along = np.einsum("ki,kij->kj", m.direction, outline.d_pixels_d_point[m.index])
-    offset = outline.pixels[m.index] - camera.K[:2, 2]
-    radius2 = (points[:, 0] ** 2 + points[:, 1] ** 2) / points[:, 2] ** 2
-    radial = np.einsum("ki,ki->k", m.direction, offset)
-    return np.concatenate(
-        [
-            np.cross(points - centre, along),
-            along,
-            np.einsum("ki,ki->k", m.direction, outline.d_pixels_d_lag[m.index])[:, None],
-            np.ones((len(points), 1)),
-            radial[:, None] / focal_scale,
-            m.direction,
-            (radial * radius2)[:, None],
-            np.einsum("ki,kij->kj", m.direction, outline.d_pixels_d_joints[m.index]),
-            np.einsum("ki,kijx->kjx", m.direction, outline.d_pixels_d_origins[m.index]).reshape(
-                len(points), -1
-            ),
-        ],
-        axis=1,
-    )

@@ -13,7 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.solving.estimate import POSE_SIZE, Estimate
+from calib_all_ros.solving.estimate import (
+    FIRST_JOINT,
+    FOCAL_SCALE,
+    LAG,
+    MASK_BIAS,
+    POSE_SIZE,
+    Estimate,
+)
+from calib_all_ros.solving.normal_equations import NormalEquations
 from calib_all_ros.solving.outline import Outline
 
 # Neighbouring outline pixels err together; about one in this many is independent evidence, which
@@ -31,13 +39,11 @@ class Parameters:
 
     Attributes:
         lag: Estimate one time lag for all images.
-        frame_lags: Estimate a lag of its own for every image as well.
         mask_bias: Estimate by how much the observed outlines are too fat.
         image_biases: Estimate a bias of its own for every image as well.
         focal_scale: Estimate a common factor on the focal lengths.
         joint_offsets: Estimate by how much each joint's recorded position is off.
         lag_sigma_s: Prior standard deviation of the lag, about zero.
-        frame_lag_sigma_s: Prior standard deviation of each image's own lag, about the common one.
         mask_bias_sigma_px: Prior standard deviation of the bias, full-size pixels.
         image_bias_sigma_px: Prior standard deviation of each image's own bias, about the common.
         focal_scale_sigma: Prior standard deviation of the focal scale, about one.
@@ -45,17 +51,36 @@ class Parameters:
     """
 
     lag: bool = True
-    frame_lags: bool = False
     mask_bias: bool = True
     image_biases: bool = False
     focal_scale: bool = False
     joint_offsets: bool = False
     lag_sigma_s: float = 0.2
-    frame_lag_sigma_s: float = 0.5
     mask_bias_sigma_px: float = 2.0
     image_bias_sigma_px: float = 2.0
     focal_scale_sigma: float = 0.03
     joint_offset_sigma: float = JOINT_OFFSET_SIGMA
+
+    def columns(self, joints: int) -> NDArray[np.intp]:
+        """Return which parameters are estimated for a robot of J joints, the pose first."""
+        wanted = (
+            (self.lag, LAG),
+            (self.mask_bias, MASK_BIAS),
+            (self.focal_scale, FOCAL_SCALE),
+        )
+        columns = [*range(POSE_SIZE), *(column for estimated, column in wanted if estimated)]
+        if self.joint_offsets:
+            columns += range(FIRST_JOINT, FIRST_JOINT + joints)
+        return np.array(columns, dtype=np.intp)
+
+    def sigmas(self, joints: int) -> NDArray[np.float64]:
+        """Return the (12 + J,) prior standard deviations, infinite where there is no prior."""
+        sigmas = np.full(FIRST_JOINT + joints, np.inf)
+        sigmas[LAG] = self.lag_sigma_s
+        sigmas[MASK_BIAS] = self.mask_bias_sigma_px
+        sigmas[FOCAL_SCALE] = self.focal_scale_sigma
+        sigmas[FIRST_JOINT:] = self.joint_offset_sigma
+        return sigmas
 
 
 @dataclass(frozen=True)
@@ -74,9 +99,21 @@ class Measurements:
     residual: NDArray[np.float64]
     weight: NDArray[np.float64]
 
-    def biased(self, bias_px: float) -> Measurements:
+    def biased(self, bias_px: float | NDArray[np.float64]) -> Measurements:
         """Return the measurements of an outline believed to be observed too fat by that much."""
         return replace(self, residual=self.residual + bias_px)
+
+    def distances_px(self, outline: Outline) -> NDArray[np.float64]:
+        """Return the (N,) median distance of each image's outlines, NaN where not measured.
+
+        The median, because neither a hole in a mask nor the robust kernel's opinion of it should
+        decide how well the rest agrees.
+        """
+        distances = np.full(len(outline.masks), np.nan)
+        frame = outline.frame[self.index]
+        for number in np.unique(frame):
+            distances[number] = np.median(np.abs(self.residual[frame == number]))
+        return distances
 
     def joined(self, other: Measurements) -> Measurements:
         """Return both sets of measurements as one."""
@@ -96,40 +133,17 @@ class Step:
         estimate: The estimate after the step.
         shift_px: Root mean square motion of the outline that the pose step causes.
         cost: Robust cost of the estimate *before* the step, in units of the squared kernel scale.
-        system: The linearised measurements, None where nothing was measured.
+        equations: The linearised measurements with the priors, None where nothing was measured.
+        columns: The parameters of the equations, as `estimate` numbers them.
+        centre: (3,) what the pose turns about, optical frame.
     """
 
     estimate: Estimate
     shift_px: float
     cost: float
-    system: LinearSystem | None = field(default=None, repr=False)
-
-
-@dataclass(frozen=True)
-class LinearSystem:
-    """Measurements linearised about an estimate.
-
-    Attributes:
-        J: (K, P) derivatives of the residuals, pose first: rotation about ``centre`` and
-            translation in the optical frame.
-        residual: (K,) residuals in pixels.
-        evidence: (K,) robust weights over the residuals' variance and correlation.
-        frame: (K,) frame of each measurement.
-        prior: (P,) diagonal information of the priors.
-        centre: (3,) point in the optical frame.
-    """
-
-    J: NDArray[np.float64]
-    residual: NDArray[np.float64]
-    evidence: NDArray[np.float64]
-    frame: NDArray[np.int32]
-    prior: NDArray[np.float64]
-    centre: NDArray[np.float64]
-
-    def information(self) -> NDArray[np.float64]:
-        """Return the (P, P) information matrix, priors included."""
-        data = (self.J * self.evidence[:, None]).T @ self.J
-        return np.asarray(data + np.diag(self.prior))
+    equations: NormalEquations | None = field(default=None, repr=False)
+    columns: NDArray[np.intp] = field(default_factory=lambda: np.arange(POSE_SIZE), repr=False)
+    centre: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3), repr=False)
 
 
 def robust_weight(residual: NDArray[np.float64], scale: float) -> NDArray[np.float64]:
@@ -174,129 +188,89 @@ def step(
         return Step(estimate, 0.0, 1.0)
     cost = float((m.weight * robust_cost(m.residual, kernel_px)).sum() / m.weight.sum())
     centre = np.average(points, axis=0, weights=weight)
-
-    along = np.einsum("ki,kij->kj", m.direction, outline.d_pixels_d_point[m.index])
-    columns = [np.cross(points - centre, along), along]
-    prior_information = [np.zeros(POSE_SIZE)]
-    prior_pull = [np.zeros(POSE_SIZE)]
-
-    def add(column: NDArray[np.float64], sigma: float, departure: float) -> None:
-        columns.append(column[:, None])
-        prior_information.append(np.array([sigma**-2]))
-        prior_pull.append(np.array([departure / sigma**2]))
-
-    lag_column = np.einsum("ki,ki->k", m.direction, outline.d_pixels_d_lag[m.index])
-    if parameters.lag:
-        add(lag_column, parameters.lag_sigma_s, estimate.lag_s)
-    if parameters.mask_bias:
-        bias_column = np.full(len(m.residual), image_scale)
-        add(bias_column, parameters.mask_bias_sigma_px, estimate.mask_bias_px)
-    if parameters.focal_scale:
-        offset = outline.pixels[m.index] - camera.K[:2, 2]
-        focal_column = np.einsum("ki,ki->k", m.direction, offset) / estimate.focal_scale
-        add(focal_column, parameters.focal_scale_sigma, estimate.focal_scale - 1.0)
-    joint_offsets = np.zeros(0)
-    if parameters.joint_offsets:
-        assert outline.d_pixels_d_joints is not None
-        joint_columns = np.einsum("ki,kij->kj", m.direction, outline.d_pixels_d_joints[m.index])
-        joint_offsets = np.zeros(joint_columns.shape[1])
-        if estimate.joint_offsets is not None:
-            joint_offsets = estimate.joint_offsets
-        for joint, joint_column in enumerate(joint_columns.T):
-            add(joint_column, parameters.joint_offset_sigma, float(joint_offsets[joint]))
-
-    J = np.concatenate(columns, axis=1)
+    joints = 0 if outline.d_pixels_d_joints is None else outline.d_pixels_d_joints.shape[2]
+    columns = parameters.columns(joints)
+    J = residual_derivatives(
+        outline, m, camera, columns, centre, estimate.focal_scale, bias_derivative=image_scale
+    )
     # Dividing by a robust unit variance puts data and priors on one footing.
     variance = max(float((weight * m.residual**2).sum() / total), (0.3 * image_scale) ** 2)
-    evidence = weight / (variance * CORRELATED_PIXELS)
-    weighted = J * evidence[:, None]
-    H = J.T @ weighted
-    g = weighted.T @ m.residual
-    frame = outline.frame[m.index]
-    prior = np.concatenate(prior_information)
-    H[np.diag_indices_from(H)] += prior
-    g += np.concatenate(prior_pull)
-
-    assert not (parameters.frame_lags and parameters.image_biases)
-    count = len(outline.masks)
-    own_lags = own_biases = None
-    if parameters.frame_lags:
-        current = np.zeros(count) if estimate.frame_lags_s is None else estimate.frame_lags_s
-        H, g, own_lags = _eliminate_per_image(
-            H, g, weighted, lag_column, evidence, frame, m.residual,
-            current, parameters.frame_lag_sigma_s,
-        )  # fmt: skip
+    images = len(outline.masks)
+    group = outline.frame[m.index] if parameters.image_biases else np.zeros(len(m.index), np.intp)
+    equations = NormalEquations.of(
+        J,
+        m.residual,
+        weight / (variance * CORRELATED_PIXELS),
+        group,
+        images if parameters.image_biases else 1,
+    ).with_priors(parameters.sigmas(joints)[columns], estimate.values(joints)[columns])
+    reduced, biases = equations, None
     if parameters.image_biases:
-        current = np.zeros(count) if estimate.image_biases_px is None else estimate.image_biases_px
-        H, g, own_biases = _eliminate_per_image(
-            H, g, weighted, np.full(len(frame), image_scale), evidence, frame, m.residual,
-            current, parameters.image_bias_sigma_px,
-        )  # fmt: skip
+        assert parameters.mask_bias
+        own = np.zeros(images) if estimate.image_biases_px is None else estimate.image_biases_px
+        column = int(np.flatnonzero(columns == MASK_BIAS)[0])
+        reduced, *biases = equations.eliminated(column, parameters.image_bias_sigma_px**-2, own)
+    H = reduced.information()
     H[np.diag_indices_from(H)] *= 1.0 + LEVENBERG
-    delta = -np.linalg.lstsq(H, g, rcond=1e-12)[0]
+    delta = -np.asarray(np.linalg.lstsq(H, reduced.gradient(), rcond=1e-12)[0], np.float64)
     too_far = max(
         np.linalg.norm(delta[:3]) / MAX_STEP_RAD, np.linalg.norm(delta[3:POSE_SIZE]) / MAX_STEP_M
     )
     if too_far > 1.0:
         delta /= too_far
-
-    moved = estimate.moved(delta[:POSE_SIZE], centre)
-    position = POSE_SIZE
-    if parameters.lag:
-        moved = replace(moved, lag_s=estimate.lag_s + float(delta[position]))
-        position += 1
-    if parameters.mask_bias:
-        moved = replace(moved, mask_bias_px=estimate.mask_bias_px + float(delta[position]))
-        position += 1
-    if parameters.focal_scale:
-        moved = replace(moved, focal_scale=estimate.focal_scale + float(delta[position]))
-        position += 1
-    if parameters.joint_offsets:
-        moved = replace(moved, joint_offsets=joint_offsets + delta[position:])
-    if own_lags is not None:
-        departure, coupling = own_lags
-        moved = replace(moved, frame_lags_s=departure + coupling @ delta)
-    if own_biases is not None:
-        departure, coupling = own_biases
+    moved = estimate.stepped(columns, delta, centre, joints)
+    if biases is not None:
+        departure, coupling = biases
         moved = replace(moved, image_biases_px=departure + coupling @ delta)
     shift = J[:, :POSE_SIZE] @ delta[:POSE_SIZE]
     shift_px = float(np.sqrt((weight * shift**2).sum() / total))
-    system = LinearSystem(J, m.residual, evidence, frame, prior, centre)
-    return Step(moved, shift_px, cost, system)
+    return Step(moved, shift_px, cost, equations, columns, centre)
 
 
-def _eliminate_per_image(
-    H: NDArray[np.float64],
-    g: NDArray[np.float64],
-    weighted: NDArray[np.float64],
-    column: NDArray[np.float64],
-    evidence: NDArray[np.float64],
-    frame: NDArray[np.int32],
-    residual: NDArray[np.float64],
-    current: NDArray[np.float64],
-    sigma: float,
-) -> tuple[NDArray[np.float64], NDArray[np.float64], tuple[NDArray[np.float64], ...]]:
-    """Eliminate one parameter of each image's own by the Schur complement.
+def residual_derivatives(
+    outline: Outline,
+    measurements: Measurements,
+    camera: Camera,
+    columns: NDArray[np.integer],
+    centre: NDArray[np.float64],
+    focal_scale: float = 1.0,
+    bias_derivative: float = 1.0,
+) -> NDArray[np.float64]:
+    """Return the (K, Q) derivatives of the residuals with respect to some parameters.
+
+    The parameters, numbered as in `estimate`: rotation about ``centre`` (rad) and translation (m)
+    of the robot in the optical frame, lag (s), mask bias (px), focal scale, principal point (2,
+    px), radial distortion k1, the J joints' offsets (rad or m), and 3 J displacements of the
+    joints' origins on their parent links (m).
 
     Args:
-        H: (P, P) normal matrix of what all images share.
-        g: (P,) gradient.
-        weighted: (K, P) derivatives times evidence.
-        column: (K,) derivative of each residual with respect to its image's parameter.
-        evidence: (K,) weights.
-        frame: (K,) images.
-        residual: (K,) residuals.
-        current: (N,) the parameters' present values.
-        sigma: Their prior standard deviation, about zero.
-
-    Returns:
-        The reduced normal matrix and gradient, and (new values for no step, (N, P) their change
-        with the step).
+        outline: The rendered outline; with the joints' derivatives where they are asked for.
+        measurements: Where it was observed.
+        camera: The pinhole camera of the rendered image, estimated focal scale applied or not:
+            only its principal point counts.
+        columns: (Q,) which parameters.
+        centre: (3,) in the optical frame.
+        focal_scale: The estimated one.
+        bias_derivative: Size of the image's pixels in the pixels of the bias.
     """
-    count = len(current)
-    own = np.bincount(frame, evidence * column**2, count) + sigma**-2
-    pull = np.bincount(frame, evidence * column * residual, count) + current / sigma**2
-    cross = np.stack([np.bincount(frame, shared * column, count) for shared in weighted.T], axis=1)
-    reduced = H - cross.T @ (cross / own[:, None])
-    gradient = g - cross.T @ (pull / own)
-    return reduced, gradient, (current - pull / own, -cross / own[:, None])
+    index, direction = measurements.index, measurements.direction
+    points = outline.points[index]
+    along = np.einsum("ki,kij->kj", direction, outline.d_pixels_d_point[index])
+    radial = np.einsum("ki,ki->k", direction, outline.pixels[index] - camera.K[:2, 2])
+    radius2 = (points[:, 0] ** 2 + points[:, 1] ** 2) / points[:, 2] ** 2
+    blocks = [
+        np.cross(points - centre, along),
+        along,
+        np.einsum("ki,ki->k", direction, outline.d_pixels_d_lag[index])[:, None],
+        np.full((len(points), 1), bias_derivative),
+        radial[:, None] / focal_scale,
+        direction,
+        (radial * radius2)[:, None],
+    ]
+    if columns.max() >= FIRST_JOINT:
+        assert outline.d_pixels_d_joints is not None and outline.d_pixels_d_origins is not None
+        blocks.append(np.einsum("ki,kij->kj", direction, outline.d_pixels_d_joints[index]))
+        if columns.max() >= FIRST_JOINT + blocks[-1].shape[1]:
+            origins = np.einsum("ki,kijx->kjx", direction, outline.d_pixels_d_origins[index])
+            blocks.append(origins.reshape(len(points), -1))
+    return np.asarray(np.concatenate(blocks, axis=1)[:, columns])

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robot's rendered outline as 3D points, and how it moves with the parameters."""
+"""The robot's rendered outline as 3D points, with its derivatives."""
 
 from __future__ import annotations
 
@@ -101,15 +101,15 @@ def render_outline(
 
     d_pixels_base = d_pixels @ estimate.T_camera_base[:3, :3]
     points_base = se3.transform(se3.invert(estimate.T_camera_base), points)
-    lags, offsets = estimate.lags(), estimate.joint_offsets
-    later = motion.link_poses(lags + LAG_STEP_S, offsets)
-    earlier = motion.link_poses(lags - LAG_STEP_S, offsets)
+    lag, offsets = estimate.lag_s, estimate.joint_offsets
+    later = motion.link_poses(lag + LAG_STEP_S, offsets)
+    earlier = motion.link_poses(lag - LAG_STEP_S, offsets)
     spin = ((later - earlier) / (2 * LAG_STEP_S) @ se3.invert(T_base_link))[frame, link]
     velocity = np.einsum("mij,mj->mi", spin[:, :3, :3], points_base) + spin[:, :3, 3]
     d_pixels_d_joints = d_pixels_d_origins = None
     if with_joints:
         kinematics = motion.kinematics
-        twists = kinematics.jacobian(motion.positions(lags, offsets))[frame, link]
+        twists = kinematics.jacobian(motion.positions(lag, offsets))[frame, link]
         turned = np.cross(twists[:, 3:], points_base[:, :, None], axis=1)
         d_pixels_d_joints = d_pixels_base @ (twists[:, :3] + turned)
         parents = [

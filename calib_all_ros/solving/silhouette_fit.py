@@ -17,7 +17,7 @@ from calib_all_ros.rendering.rasteriser import render
 from calib_all_ros.rendering.renderer import Renderer
 from calib_all_ros.robot.surface import RobotSurface
 from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.gauss_newton import LinearSystem, Parameters, Step, step
+from calib_all_ros.solving.gauss_newton import Measurements, Parameters, Step, step
 from calib_all_ros.solving.mask_measurements import (
     MaskTargets,
     intersection_over_union,
@@ -142,7 +142,6 @@ class SilhouetteFit:
         iou: (N,) overlap of rendered and observed silhouettes.
         cost: Robust cost at the last level, between 0 and 1.
         contour_px: (N,) median distance of the outlines, NaN where not measured.
-        system: The linearised measurements at the last level.
         termination: "converged" or "step limit".
         trace: Every estimate that was visited, and its cost.
     """
@@ -151,7 +150,6 @@ class SilhouetteFit:
     iou: NDArray[np.float64]
     cost: float
     contour_px: NDArray[np.float64]
-    system: LinearSystem | None
     termination: str
     trace: tuple[tuple[Estimate, float], ...] = ()
 
@@ -198,7 +196,7 @@ def fit_silhouettes(
             if level.scale >= LEAST_NUISANCE_SCALE
             else Parameters(lag=parameters.lag, mask_bias=False)
         )
-        best: tuple[float, Step, Estimate] | None = None
+        best: tuple[float, Step, Estimate, Measurements, Outline] | None = None
         converged = False
         for kernel in np.geomspace(level.first_kernel_px, level.last_kernel_px, level.steps):
             outline = problem.outline(
@@ -214,28 +212,28 @@ def fit_silhouettes(
             overlap = intersection_over_union(outline.masks, observed.masks, observed.ignore)
             score = float(np.average(overlap, weights=weights))
             if best is None or score > best[0]:
-                best = score, taken, estimate
+                best = score, taken, estimate, measured, outline
             estimate = taken.estimate
             converged = taken.shift_px < level.stop_px
             if converged:
                 break
         if not converged:
             assert best is not None
-            _, taken, estimate = best
+            _, taken, estimate, measured, outline = best
+    contour_px = measured.distances_px(outline)
     outline = problem.outline(camera, estimate)
     return SilhouetteFit(
         estimate=estimate,
         iou=intersection_over_union(outline.masks, observed.masks, observed.ignore),
         cost=taken.cost,
-        contour_px=frame_distance_px(taken.system, len(problem.masks)),
-        system=taken.system,
+        contour_px=contour_px,
         termination="converged" if converged else "step limit",
         trace=tuple(trace),
     )
 
 
 def evaluate(
-    problem: SilhouetteProblem, estimate: Estimate, kernel_px: float = 2.0
+    problem: SilhouetteProblem, estimate: Estimate
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Compare an estimate with full-size masks.
 
@@ -246,27 +244,5 @@ def evaluate(
     targets = prepare_targets(problem.masks, 1.0, problem.ignore)
     outline = problem.outline(problem.camera, estimate)
     measured = measure_forward(outline, targets, estimate.biases_px(), problem.weights())
-    system = step(estimate, outline, measured, problem.camera, Parameters(), kernel_px).system
     iou = intersection_over_union(outline.masks, targets.masks, targets.ignore)
-    return iou, frame_distance_px(system, len(problem.masks))
-
-
-def frame_distance_px(system: LinearSystem | None, count: int) -> NDArray[np.float64]:
-    """Return the (count,) median distance of each frame's outlines, NaN where not measured.
-
-    The median, because neither a hole in a mask nor the robust kernel's opinion of it should
-    decide how well the rest agrees.
-    """
-    if system is None:
-        return np.full(count, np.nan)
-    return median_distance_px(system.residual, system.frame, count)
-
-
-def median_distance_px(
-    residual: NDArray[np.float64], frame: NDArray[np.int32], count: int
-) -> NDArray[np.float64]:
-    """Return the (count,) median size of each frame's (K,) residuals, NaN where it has none."""
-    distances = np.full(count, np.nan)
-    for number in np.unique(frame):
-        distances[number] = np.median(np.abs(residual[frame == number]))
-    return distances
+    return iou, measured.distances_px(outline)

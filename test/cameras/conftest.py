@@ -27,10 +27,11 @@ from calib_all_ros.settings import (
 from calib_all_ros.simulation.motion import surrounding_camera
 from calib_all_ros.simulation.settings import SimulationSettings
 from calib_all_ros.simulation.simulator import SimulatedRecording, simulate
-from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.frame_systems import FIRST_JOINT, LAG, FrameSystems
+from calib_all_ros.solving.estimate import FIRST_JOINT, LAG, Estimate
+from calib_all_ros.solving.frame_systems import FrameSystems
 from calib_all_ros.solving.gauss_newton import Parameters
-from calib_all_ros.solving.joint_systems import CameraSystems
+from calib_all_ros.solving.joint_refinement import CameraSystems
+from calib_all_ros.solving.normal_equations import NormalEquations
 
 SECOND_NS = 1_000_000_000
 TINY = SimulationSettings(
@@ -45,8 +46,8 @@ class LinearCameras:
 
     columns = FIRST_JOINT + JOINTS
     width_px = 320
-    pose_and_lag = np.arange(7)
-    with_joints = np.array([*range(7), FIRST_JOINT, FIRST_JOINT + 1])
+    pose_and_lag = Parameters(mask_bias=False)
+    with_joints = Parameters(mask_bias=False, joint_offsets=True)
 
     @classmethod
     def designs(cls, rng: np.random.Generator, images: int) -> NDArray[np.float64]:
@@ -61,41 +62,41 @@ class LinearCameras:
         cls,
         J: NDArray[np.float64],
         residual: NDArray[np.float64],
-        fitted: NDArray[np.intp],
-        parameters: Parameters = Parameters(),  # noqa: B008
+        parameters: Parameters,
     ) -> CameraSystems:
         """A camera with (N, K) residuals at zero, and its own most probable estimate.
 
         The pose of the estimate stays the identity: poses are twists from what they are.
         """
-        H = np.einsum("nkp,nkq->npq", J, J)
-        g = np.einsum("nkp,nk->np", J, residual)
         images = len(residual)
+        group = np.repeat(np.arange(images), PIXELS)
+        sums = NormalEquations.of(
+            J.reshape(len(group), -1), residual.reshape(-1), np.ones(len(group)), group, images
+        )
         systems = FrameSystems(
-            H, g, (residual**2).sum(axis=1), np.full(images, float(PIXELS)),
-            np.arange(images, dtype=np.int32), np.full(images, -1, np.int32),
-            np.zeros(3), np.arange(images, dtype=np.float64),
+            **vars(sums), weight=np.full(images, float(PIXELS)),
+            frame=np.arange(images, dtype=np.int32), link=np.full(images, -1, np.int32),
+            centre=np.zeros(3), stamps_s=np.arange(images, dtype=np.float64),
         )  # fmt: skip
-        at_zero = CameraSystems(systems, fitted, Estimate(np.eye(4)), parameters, cls.width_px)
-        chosen = np.ix_(fitted, fitted)
-        A = H.sum(axis=0)[chosen] / at_zero.noise_px2 + np.diag(at_zero.prior()[fitted])
-        own = np.zeros(H.shape[1])
-        own[fitted] = -np.linalg.solve(A, g.sum(axis=0)[fitted] / at_zero.noise_px2)
+        at_zero = CameraSystems(systems, Estimate(np.eye(4)), parameters, cls.width_px)
+        fitted = at_zero.fitted
+        own = np.zeros(J.shape[2])
+        own[fitted] = at_zero.equations().restricted(fitted).solve()
         estimate = Estimate(
             np.eye(4),
             lag_s=float(own[LAG]),
-            joint_offsets=own[FIRST_JOINT : cls.columns] if FIRST_JOINT in fitted else None,
+            joint_offsets=own[FIRST_JOINT : cls.columns] if parameters.joint_offsets else None,
         )
-        return replace(at_zero, systems=replace(systems, g=g + H @ own), estimate=estimate)
+        return replace(at_zero, systems=replace(systems, g=systems.moved(own).g), estimate=estimate)
 
     @classmethod
     def several(
-        cls, count: int, fitted: NDArray[np.intp], seed: int = 0, images: int = 10
+        cls, count: int, parameters: Parameters, seed: int = 0, images: int = 10
     ) -> list[CameraSystems]:
         """Cameras with independent measurements of nothing but noise."""
         rng = np.random.default_rng(seed)
         return [
-            cls.camera(cls.designs(rng, images), rng.normal(size=(images, PIXELS)), fitted)
+            cls.camera(cls.designs(rng, images), rng.normal(size=(images, PIXELS)), parameters)
             for _ in range(count)
         ]
 

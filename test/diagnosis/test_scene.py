@@ -117,13 +117,6 @@ def test_black_images_and_few_of_them_say_nothing(
     assert causes(short, estimate) == []
 
 
-def test_lags_of_the_fitted_images_only(observed: Observations, estimate: Estimate) -> None:
-    fitted = replace(observed, solve=np.arange(0, len(observed.frames), 2))
-    lags = np.zeros(len(fitted.solve))
-    figures = examine_scene(fitted, replace(estimate, frame_lags_s=lags))
-    assert figures == examine_scene(observed, estimate)
-
-
 COUNT = 30
 
 

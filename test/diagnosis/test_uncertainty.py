@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from calib_all_ros.diagnosis.uncertainty import ModelTolerance, PoseUncertainty, pose_uncertainty
+from calib_all_ros.diagnosis.uncertainty import PoseUncertainty, pose_uncertainty
 from calib_all_ros.geometry import se3
-from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.frame_systems import FIRST_JOINT, FOCAL_SCALE, FrameSystems
+from calib_all_ros.solving.estimate import FIRST_JOINT, FOCAL_SCALE, Estimate
+from calib_all_ros.solving.frame_systems import FrameSystems, ModelTolerance
+from calib_all_ros.solving.normal_equations import NormalEquations
 from calib_all_ros.solving.pose_errors import camera_from_twist, pose_change
 
 FRAMES, PER_FRAME, JOINTS = 25, 20, 1
@@ -24,12 +25,9 @@ EXACT_MODEL = ModelTolerance(1e-9, 1e-9, 1e-9, 1e-9)
 
 def systems(J: np.ndarray, residual: np.ndarray, frames: int) -> FrameSystems:
     per_frame = len(J) // frames
-    A = J.reshape(frames, per_frame, -1)
-    r = residual.reshape(frames, per_frame)
+    group = np.repeat(np.arange(frames), per_frame)
     return FrameSystems(
-        H=np.einsum("fkp,fkq->fpq", A, A),
-        g=np.einsum("fkp,fk->fp", A, r),
-        cost=(r**2).sum(axis=1),
+        **vars(NormalEquations.of(J, residual, np.ones(len(J)), group, frames)),
         weight=np.full(frames, float(per_frame)),
         frame=np.arange(frames, dtype=np.int32),
         link=np.full(frames, -1, np.int32),

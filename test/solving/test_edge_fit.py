@@ -55,7 +55,7 @@ def test_millimetres_remain(found: EdgeFit, simulated: SimulatedRecording) -> No
 def test_the_figures_tell_a_good_fit(found: EdgeFit) -> None:
     assert 0.6 < found.measured_share <= 1.0
     assert found.contour_px.shape == (len(USE),) and np.nanmax(found.contour_px) < 0.8
-    assert found.system is not None and set(found.system.frame) == set(range(len(USE)))
+    assert found.systems is not None and set(found.systems.frame) == set(range(len(USE)))
 
 
 def test_images_without_edges_measure_nothing(
@@ -65,7 +65,7 @@ def test_images_without_edges_measure_nothing(
     result = fit(demo_robot, simulated, simulated_motion, grey)
     expected = start(simulated.T_camera_base).T_camera_base
     np.testing.assert_array_equal(result.estimate.T_camera_base, expected)
-    assert result.measured_share == 0.0 and result.system is None
+    assert result.measured_share == 0.0 and result.systems is None
     assert np.isnan(result.contour_px).all()
 
 

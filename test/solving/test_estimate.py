@@ -2,10 +2,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
-from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.estimate import FIRST_JOINT, FOCAL_SCALE, LAG, Estimate
 
 POSE = se3.from_rotvec(np.array([0.3, -0.5, 1.2]), np.array([0.1, -0.2, 1.5]))
 
@@ -24,14 +25,25 @@ def test_translation_moves_the_robot_in_front_of_the_camera() -> None:
 
 
 def test_moving_keeps_the_nuisances() -> None:
-    start = Estimate(POSE, 0.1, np.array([0.2]), 0.3, 1.1)
+    start = Estimate(POSE, 0.1, 0.3, 1.1)
     moved = start.moved(np.full(6, 0.1), np.zeros(3))
     assert (moved.lag_s, moved.mask_bias_px, moved.focal_scale) == (0.1, 0.3, 1.1)
-    np.testing.assert_allclose(moved.lags(), [0.3])
 
 
-def test_one_lag_serves_all_images_without_lags_of_their_own() -> None:
-    assert Estimate(POSE, 0.1).lags() == 0.1
+def test_a_step_moves_the_parameters_that_it_names() -> None:
+    start = Estimate(POSE, 0.1, 0.3, 1.1, np.array([0.01, 0.02]))
+    np.testing.assert_allclose(start.values(2)[6:9], [0.1, 0.3, 0.1])
+    columns = np.array([*range(6), LAG, FOCAL_SCALE])
+    step = np.array([0, 0, 0, 0.1, 0, 0, 0.05, -0.02])
+    found = start.stepped(columns, step, np.zeros(3), 2)
+    assert (found.lag_s, found.mask_bias_px) == pytest.approx((0.15, 0.3))
+    assert found.focal_scale == pytest.approx(1.08)
+    assert found.T_camera_base[0, 3] == pytest.approx(POSE[0, 3] + 0.1)
+    np.testing.assert_allclose(found.values(2)[FIRST_JOINT:], [0.01, 0.02])
+    joints = Estimate(POSE).stepped(
+        np.array([*range(6), FIRST_JOINT, FIRST_JOINT + 1]), np.full(8, 0.001), np.zeros(3), 2
+    )
+    np.testing.assert_allclose(joints.joint_offsets, [0.001, 0.001])
 
 
 def test_focal_scale_leaves_the_principal_point() -> None:

@@ -3,25 +3,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.simulation.simulator import SimulatedRecording
-from calib_all_ros.solving.estimate import Estimate
-from calib_all_ros.solving.frame_systems import (
+from calib_all_ros.solving.estimate import (
     FIRST_JOINT,
     FOCAL_SCALE,
     LAG,
     MASK_BIAS,
     PRINCIPAL_POINT,
-    FrameSystems,
-    estimated_columns,
-    linearise,
+    Estimate,
 )
-from calib_all_ros.solving.gauss_newton import Measurements, Parameters
+from calib_all_ros.solving.frame_systems import FrameSystems, linearise
+from calib_all_ros.solving.gauss_newton import Measurements
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.outline import Outline, render_outline
 
@@ -136,10 +132,3 @@ def test_nothing_measured_is_no_system(
     every = np.arange(len(outline), dtype=np.intp)
     weightless = Measurements(every, outline.normals, np.zeros(len(every)), np.zeros(len(every)))
     assert linearise(outline, weightless, simulated.camera, estimate, motion.stamps_ns) is None
-
-
-def test_which_parameters_were_fitted() -> None:
-    assert estimated_columns(Parameters(lag=False, mask_bias=False), 7).tolist() == list(range(6))
-    everything = replace(Parameters(), focal_scale=True, joint_offsets=True)
-    expected = [*range(6), LAG, MASK_BIAS, FOCAL_SCALE, FIRST_JOINT, FIRST_JOINT + 1]
-    assert estimated_columns(everything, 2).tolist() == expected

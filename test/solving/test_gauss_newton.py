@@ -13,11 +13,12 @@ from scipy.spatial.transform import Rotation
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.solving import gauss_newton
-from calib_all_ros.solving.estimate import Estimate
+from calib_all_ros.solving.estimate import FIRST_JOINT, FOCAL_SCALE, LAG, MASK_BIAS, Estimate
 from calib_all_ros.solving.gauss_newton import (
     Measurements,
     Parameters,
     Step,
+    residual_derivatives,
     robust_cost,
     robust_weight,
     step,
@@ -33,9 +34,9 @@ POSE_ONLY = Parameters(lag=False, mask_bias=False)
 
 
 class World:
-    """Points in the base frame that move at constant velocities; frame n has its own lag."""
+    """Points in the base frame that move at constant velocities."""
 
-    def __init__(self, frame_lags_s: NDArray[np.float64] | float = 0.0, bias_px: float = 0.0):
+    def __init__(self, lag_s: float = 0.0, bias_px: NDArray[np.float64] | float = 0.0) -> None:
         rng = np.random.default_rng(2)
         count = FRAMES * PER_FRAME
         self.frame = np.repeat(np.arange(FRAMES, dtype=np.int32), PER_FRAME)
@@ -43,13 +44,11 @@ class World:
         self.velocity = rng.uniform(-0.5, 0.5, (FRAMES, 3))[self.frame]
         angle = rng.uniform(0, 2 * np.pi, count)
         self.direction = np.stack([np.cos(angle), np.sin(angle)], axis=1)
-        lags = np.broadcast_to(frame_lags_s, FRAMES)
-        seen = self.pixels(Estimate(TRUTH, frame_lags_s=lags))
-        self.seen = seen + bias_px * self.direction
+        seen = self.pixels(Estimate(TRUTH, lag_s))
+        self.seen = seen + np.broadcast_to(bias_px, FRAMES)[self.frame, None] * self.direction
 
     def at(self, estimate: Estimate) -> NDArray[np.float64]:
-        lags = np.broadcast_to(estimate.lags(), FRAMES)[self.frame]
-        moved = self.points - lags[:, None] * self.velocity
+        moved = self.points - estimate.lag_s * self.velocity
         return se3.transform(estimate.T_camera_base, moved)
 
     def pixels(self, estimate: Estimate, camera: Camera = CAMERA) -> NDArray[np.float64]:
@@ -78,7 +77,7 @@ class World:
         residual = np.einsum("ki,ki->k", self.direction, self.pixels(estimate) - self.seen)
         index = np.arange(len(residual))
         plain = Measurements(index, self.direction, residual, np.ones(len(residual)))
-        return plain.biased(estimate.mask_bias_px)
+        return plain.biased(np.broadcast_to(estimate.biases_px(), FRAMES)[self.frame])
 
     def step(self, estimate: Estimate, parameters: Parameters, kernel_px: float = 1e4) -> Step:
         measured = self.measurements(estimate)
@@ -100,20 +99,16 @@ def off(angle_deg: float, distance_m: float) -> Estimate:
 def test_jacobian_of_the_pose_and_the_nuisances() -> None:
     world = World(0.03)
     estimate = replace(off(2.0, 0.02), lag_s=0.01, mask_bias_px=0.4, focal_scale=1.02)
-    everything = Parameters(lag=True, mask_bias=True, focal_scale=True)
-    system = world.step(estimate, everything).system
-    assert system is not None and system.J.shape[1] == 9
-    h = 1e-6
-    variants = [estimate.moved(h * axis, system.centre) for axis in np.eye(6)]
-    variants += [
-        replace(estimate, lag_s=estimate.lag_s + h),
-        replace(estimate, mask_bias_px=estimate.mask_bias_px + h),
-        replace(estimate, focal_scale=estimate.focal_scale + h),
-    ]
-    for column, variant in enumerate(variants):
-        numeric = (world.measurements(variant).residual - system.residual) / h
+    columns = Parameters(focal_scale=True).columns(0)
+    measured, centre, h = world.measurements(estimate), np.array([0.1, 0.0, 1.5]), 1e-6
+    J = residual_derivatives(
+        world.outline(estimate), measured, CAMERA, columns, centre, estimate.focal_scale
+    )
+    for column, axis in enumerate(np.eye(len(columns))):
+        variant = estimate.stepped(columns, h * axis, centre, 0)
+        numeric = (world.measurements(variant).residual - measured.residual) / h
         scale = np.abs(numeric).max()
-        np.testing.assert_allclose(system.J[:, column], numeric, atol=1e-4 * scale)
+        np.testing.assert_allclose(J[:, column], numeric, atol=1e-4 * scale)
 
 
 @pytest.mark.parametrize(("angle_deg", "distance_m"), [(1.0, 0.01), (8.0, 0.1), (25.0, 0.3)])
@@ -134,37 +129,35 @@ def test_recovers_lag_bias_and_focal_length_together() -> None:
     assert found.focal_scale == pytest.approx(1.02, abs=1e-3)
 
 
-def test_a_lag_of_every_image_equals_the_dense_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bias_of_every_image_equals_the_dense_solution(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gauss_newton, "LEVENBERG", 0.0)
-    world = World(np.array([0.0, 0.1, -0.05, 0.2, 0.0, 0.03]))
-    parameters = Parameters(lag=True, frame_lags=True, mask_bias=True, frame_lag_sigma_s=0.1)
-    current = 0.01 * np.arange(FRAMES)
-    estimate = replace(off(1.0, 0.01), lag_s=0.02, frame_lags_s=current)
+    world = World(bias_px=np.array([0.0, 1.0, -0.5, 2.0, 0.0, 0.3]))
+    parameters = Parameters(image_biases=True, image_bias_sigma_px=0.5)
+    current = 0.1 * np.arange(FRAMES)
+    estimate = replace(off(1.0, 0.01), lag_s=0.02, mask_bias_px=0.2, image_biases_px=current)
     taken = world.step(estimate, parameters)
-    system = taken.system
-    assert system is not None
-    outline = world.outline(estimate)
-    lag_column = np.einsum("ki,ki->k", world.direction, outline.d_pixels_d_lag)
-    own = np.where(world.frame[:, None] == np.arange(FRAMES), lag_column[:, None], 0.0)
-    J = np.hstack([system.J, own])
-    prior = np.concatenate([system.prior, np.full(FRAMES, parameters.frame_lag_sigma_s**-2)])
+    measured = world.measurements(estimate)
+    J = residual_derivatives(world.outline(estimate), measured, CAMERA, taken.columns, taken.centre)
+    J = np.hstack([J, world.frame[:, None] == np.arange(FRAMES)])
+    variance = np.mean(measured.residual**2)
+    weight = 1.0 / (variance * gauss_newton.CORRELATED_PIXELS)
+    own = np.full(FRAMES, parameters.image_bias_sigma_px)
+    prior = np.concatenate([parameters.sigmas(0)[taken.columns], own]) ** -2.0
     departure = np.concatenate([np.zeros(6), [estimate.lag_s, estimate.mask_bias_px], current])
-    H = (J * system.evidence[:, None]).T @ J + np.diag(prior)
-    g = J.T @ (system.evidence * system.residual) + prior * departure
-    dense = -np.linalg.solve(H, g)
-    moved = estimate.moved(dense[:6], system.centre)
-    np.testing.assert_allclose(taken.estimate.T_camera_base, moved.T_camera_base, atol=1e-9)
-    assert taken.estimate.lag_s - estimate.lag_s == pytest.approx(dense[6], abs=1e-9)
-    assert taken.estimate.mask_bias_px == pytest.approx(dense[7], abs=1e-9)
-    assert taken.estimate.frame_lags_s is not None
-    np.testing.assert_allclose(taken.estimate.frame_lags_s - current, dense[8:], atol=1e-9)
+    H = weight * J.T @ J + np.diag(prior)
+    dense = -np.linalg.solve(H, weight * J.T @ measured.residual + prior * departure)
+    moved = estimate.stepped(taken.columns, dense[:8], taken.centre, 0)
+    np.testing.assert_allclose(taken.estimate.T_camera_base, moved.T_camera_base, atol=1e-6)
+    np.testing.assert_allclose(taken.estimate.values(0), moved.values(0), atol=1e-4)
+    assert taken.estimate.image_biases_px is not None
+    np.testing.assert_allclose(taken.estimate.image_biases_px - current, dense[8:], atol=1e-4)
 
 
-def test_recovers_a_lag_of_every_image() -> None:
-    truth = np.array([0.0, 0.3, -0.2, 0.0, 0.1, 0.0])
-    parameters = Parameters(frame_lags=True, mask_bias=False, frame_lag_sigma_s=10.0)
-    found = World(truth).solve(off(1.0, 0.02), parameters, steps=40)
-    np.testing.assert_allclose(found.lags(), truth, atol=2e-3)
+def test_recovers_a_bias_of_every_image() -> None:
+    truth = np.array([0.0, 3.0, -2.0, 0.0, 1.0, 0.0])
+    parameters = Parameters(image_biases=True, image_bias_sigma_px=10.0)
+    found = World(bias_px=truth).solve(off(1.0, 0.02), parameters, steps=40)
+    np.testing.assert_allclose(found.biases_px(), truth, atol=0.02)
     assert se3.difference(found.T_camera_base, TRUTH)[1] < 2e-3
 
 
@@ -206,7 +199,7 @@ def test_a_step_is_limited() -> None:
     start = off(60.0, 0.8).T_camera_base
     turn = Rotation.from_matrix(taken.estimate.T_camera_base[:3, :3] @ start[:3, :3].T).magnitude()
     assert turn <= gauss_newton.MAX_STEP_RAD + 1e-9
-    centre = np.linalg.inv(start) @ [*taken.system.centre, 1.0] if taken.system else np.zeros(4)
+    centre = np.linalg.inv(start) @ [*taken.centre, 1.0]
     assert np.linalg.norm((taken.estimate.T_camera_base @ centre)[:3] - (start @ centre)[:3]) <= (
         gauss_newton.MAX_STEP_M + 1e-9
     )
@@ -227,7 +220,7 @@ def test_nothing_measured_changes_nothing() -> None:
     none = Measurements(np.empty(0, np.intp), np.empty((0, 2)), np.empty(0), np.empty(0))
     estimate = off(1.0, 0.1)
     taken = step(estimate, World().outline(estimate), none, CAMERA, Parameters(), 2.0)
-    assert taken.estimate is estimate and taken.system is None and taken.cost == 1.0
+    assert taken.estimate is estimate and taken.equations is None and taken.cost == 1.0
 
 
 def test_shift_is_what_the_pose_step_moves_the_outline_by() -> None:
@@ -253,3 +246,10 @@ def test_joined_measurements_are_all_there() -> None:
     count = len(measured.index)
     assert len(both.index) == len(both.weight) == len(both.direction) == 2 * count
     np.testing.assert_allclose(both.residual[count:], measured.residual + 1.0)
+
+
+def test_which_parameters_are_estimated() -> None:
+    assert POSE_ONLY.columns(7).tolist() == list(range(6))
+    everything = Parameters(focal_scale=True, joint_offsets=True)
+    expected = [*range(6), LAG, MASK_BIAS, FOCAL_SCALE, FIRST_JOINT, FIRST_JOINT + 1]
+    assert everything.columns(2).tolist() == expected
