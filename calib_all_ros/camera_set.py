@@ -29,6 +29,9 @@ from calib_all_ros.solving.pose_errors import RELATIVE_FRAME, relative_pose
 MOST_STEP_PX = 1.0
 # Chance alone leads to a warning in one of a thousand cases.
 WARNING_P_VALUE = 1e-3
+logger = logging.getLogger(__name__)
+_RANK: dict[Status, int] = {"accepted": 0, "warning": 1, "rejected": 2}
+STAGE_ALONE = "alone"
 
 
 def contradiction(names: Sequence[str], refined: JointRefinement) -> str | None:
@@ -96,12 +99,6 @@ def joint_notes(record: JointRecord, refined: JointRefinement) -> list[str]:
             f"(p = {refined.offsets.p_value:.1g}, shared from {LEAST_P_VALUE} on)"
         )
     return notes
-
-
-logger = logging.getLogger(__name__)
-
-_RANK: dict[Status, int] = {"accepted": 0, "warning": 1, "rejected": 2}
-STAGE_ALONE = "alone"
 
 
 @dataclass(frozen=True, eq=False)

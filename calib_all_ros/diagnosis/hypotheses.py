@@ -31,6 +31,18 @@ SHADOW_SHARE = 0.6
 # explains most of them counts. What explains so much is noted even if it hardly moves the camera.
 DOMINANT_GAIN = 0.3
 NEARLY = 0.8
+FOLDS = 4
+MIN_IMAGES = 4
+# Wide on purpose: what is asked is what the images say.
+LAG_SIGMA_S = 0.3
+BIAS_SIGMA_PX = 3.0
+FOCAL_SIGMA = 0.2
+POINT_SIGMA_SHARE = 0.1
+DISTORTION_SIGMA = 0.3
+JOINT_SIGMA = 0.3
+DRIFT_SIGMA = 0.3
+STEP_SIGMA = 0.2
+ORIGIN_SIGMA_M = 0.1
 
 
 def hypothesis_findings(
@@ -183,20 +195,6 @@ def _words(
         f"another camera pose from image {number} on ({seconds:.1f} s after the first)",
         f"mount the camera firmly and record again, or calibrate from one side only ({cut})",
     )
-
-
-FOLDS = 4
-MIN_IMAGES = 4
-# Wide on purpose: what is asked is what the images say.
-LAG_SIGMA_S = 0.3
-BIAS_SIGMA_PX = 3.0
-FOCAL_SIGMA = 0.2
-POINT_SIGMA_SHARE = 0.1
-DISTORTION_SIGMA = 0.3
-JOINT_SIGMA = 0.3
-DRIFT_SIGMA = 0.3
-STEP_SIGMA = 0.2
-ORIGIN_SIGMA_M = 0.1
 
 
 @dataclass(frozen=True)

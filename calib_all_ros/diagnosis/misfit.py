@@ -35,6 +35,31 @@ LEAST_DIFFERENCE_RAD = 0.2
 # What right descriptions reach on small pictures: with masks, and with changes between images.
 PLAUSIBLE_OVERLAP = 0.65
 PLAUSIBLE_CHANGE = 0.3
+DRAWN_DETAIL_M = 0.005
+CLEARLY_MORE = 0.1
+# What makes a robot's outline disagree without being a fault of its model.
+_CAUSES_IN_THE_VIEW: tuple[Cause, ...] = ("moving_object", "light_changed", "camera_moved")
+_CAUSES_OF_HYPOTHESES: tuple[Cause, ...] = (
+    "images_late",
+    "wrong_intrinsics",
+    "wrong_robot_model",
+    "camera_moved",
+)
+_MODEL_ADVICE = (
+    "check that the URDF and its meshes are this robot's, with its tool, and that the base frame "
+    "is the one its joint states speak of"
+)
+WIDTH_PX = 160
+MIN_IMAGES = 5
+# What differs from the background by so many grey levels is not background.
+DIFFERENT = 18.0
+# A pixel's background is known when it was free in so many images.
+MIN_FREE_IMAGES = 3
+# Where the robot is everywhere in turn, hardly any background is known.
+LEAST_KNOWN_SHARE = 0.3
+MARGIN_PX = 2
+# Less change than this share of the image says nothing.
+LEAST_CHANGE_SHARE = 0.002
 
 
 @dataclass(frozen=True)
@@ -96,22 +121,6 @@ def _best_overlap(observations: Observations, motion: RobotMotion, seed: int) ->
             observations.camera, _CHANGE_EFFORT, seed,
         )  # fmt: skip
     return max(candidate.score for candidate in found)
-
-
-DRAWN_DETAIL_M = 0.005
-CLEARLY_MORE = 0.1
-# What makes a robot's outline disagree without being a fault of its model.
-_CAUSES_IN_THE_VIEW: tuple[Cause, ...] = ("moving_object", "light_changed", "camera_moved")
-_CAUSES_OF_HYPOTHESES: tuple[Cause, ...] = (
-    "images_late",
-    "wrong_intrinsics",
-    "wrong_robot_model",
-    "camera_moved",
-)
-_MODEL_ADVICE = (
-    "check that the URDF and its meshes are this robot's, with its tool, and that the base frame "
-    "is the one its joint states speak of"
-)
 
 
 def explain_misfit(
@@ -272,19 +281,6 @@ def _by_exclusion(
             strength=strength,
         )
     ]
-
-
-WIDTH_PX = 160
-MIN_IMAGES = 5
-# What differs from the background by so many grey levels is not background.
-DIFFERENT = 18.0
-# A pixel's background is known when it was free in so many images.
-MIN_FREE_IMAGES = 3
-# Where the robot is everywhere in turn, hardly any background is known.
-LEAST_KNOWN_SHARE = 0.3
-MARGIN_PX = 2
-# Less change than this share of the image says nothing.
-LEAST_CHANGE_SHARE = 0.002
 
 
 @dataclass(frozen=True)

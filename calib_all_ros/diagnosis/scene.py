@@ -32,6 +32,13 @@ STEP_SCATTER = 0.1
 DYNAMIC_SHARE = 0.005
 # Of images by brightness of the local light: robust against a few.
 MOST = 0.9
+# A level must last for so many values: a single one that differs is scatter.
+SHORTEST = 2
+MOST_STEPS = 3
+# A step exceeds the scatter beside it by this factor.
+CLEAR_STEP = 4.0
+# A drift is believed where a line leaves so much less than levels do.
+CLEAR_DRIFT = 0.7
 
 
 @dataclass(frozen=True)
@@ -249,15 +256,6 @@ def _dynamic_figures(scene: SceneImages, found: DynamicObjects) -> DynamicObject
         apart_share=float(np.mean(found.apart)),
         apart_image_share=float(np.mean(found.apart >= DYNAMIC_SHARE)),
     )
-
-
-# A level must last for so many values: a single one that differs is scatter.
-SHORTEST = 2
-MOST_STEPS = 3
-# A step exceeds the scatter beside it by this factor.
-CLEAR_STEP = 4.0
-# A drift is believed where a line leaves so much less than levels do.
-CLEAR_DRIFT = 0.7
 
 
 @dataclass(frozen=True, eq=False)

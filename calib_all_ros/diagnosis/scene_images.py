@@ -27,6 +27,16 @@ MOTION_WIDTH_PX = 480
 # or with a model that is somewhat wrong.
 MARGIN_SHARE = 0.03
 DETAIL_M = 0.005
+MIN_IMAGES = 4
+# Blocks across the image; a block counts when this share of it is background.
+BLOCKS = 16
+MIN_BLOCK_SHARE = 0.4
+MIN_BLOCKS = 20
+# Darker values say little, brighter ones may be cut off; grey levels of 255.
+DARKEST, BRIGHTEST, CUT_OFF = 12.0, 245.0, 250.0
+# Robust fit of the field: kernel in log brightness, and how often it is repeated.
+KERNEL = 0.03
+REPETITIONS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,18 +131,6 @@ def median_where(
     seen = np.count_nonzero(~hidden, axis=0)
     middle = (np.maximum(seen - 1, 0) // 2)[None, ..., None]
     return np.asarray(np.take_along_axis(ordered, middle, axis=0)[0]), np.asarray(seen)
-
-
-MIN_IMAGES = 4
-# Blocks across the image; a block counts when this share of it is background.
-BLOCKS = 16
-MIN_BLOCK_SHARE = 0.4
-MIN_BLOCKS = 20
-# Darker values say little, brighter ones may be cut off; grey levels of 255.
-DARKEST, BRIGHTEST, CUT_OFF = 12.0, 245.0, 250.0
-# Robust fit of the field: kernel in log brightness, and how often it is repeated.
-KERNEL = 0.03
-REPETITIONS = 8
 
 
 @dataclass(frozen=True, eq=False)

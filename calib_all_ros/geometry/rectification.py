@@ -14,6 +14,7 @@ from calib_all_ros.geometry.camera import Camera, CameraError
 _LARGEST_HALF_ANGLE = np.radians(60.0)
 _LARGEST_GROWTH = 1.5
 _SHRINK_STEPS = 30
+_Number = np.integer[Any] | np.floating[Any]
 
 
 class Rectification:
@@ -123,9 +124,6 @@ def _inscribed_pinhole(raw: Camera) -> Camera:
     K = np.array([[fx, 0.0, -x0 * fx], [0.0, fy, -y0 * fy], [0.0, 0.0, 1.0]])
     width, height = int((x1 - x0) * fx) + 1, int((y1 - y0) * fy) + 1
     return Camera(K, width, height, np.zeros(0), "pinhole", raw.frame_id)
-
-
-_Number = np.integer[Any] | np.floating[Any]
 
 
 def shrink(image: NDArray[_Number], scale: float) -> NDArray[_Number]:

@@ -13,14 +13,13 @@ from scipy.spatial.transform import Rotation
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
 
-
-class RobotError(CalibAllError):
-    """The robot description, one of its meshes, or the use made of them is wrong."""
-
-
 _ROTATING = ("revolute", "continuous")
 _MOVING = (*_ROTATING, "prismatic")
 _KINDS = (*_MOVING, "fixed")
+
+
+class RobotError(CalibAllError):
+    """The robot description, one of its meshes, or the use made of them is wrong."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 from calib_all_ros.robot.kinematics import RobotError
 
 _COLLADA_IGNORED = [collada.DaeError]
+# Pull towards the cluster's mean where the planes leave the position undetermined, relative to
+# their weight.
+_DAMPING = 1e-2
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,11 +176,6 @@ def _load_collada(path: Path) -> trimesh.Trimesh:
                 count += len(primitive.vertex)
     unit_m = document.assetInfo.unitmeter or 1.0
     return trimesh.Trimesh(unit_m * np.concatenate(vertices), np.concatenate(faces), process=False)
-
-
-# Pull towards the cluster's mean where the planes leave the position undetermined, relative to
-# their weight.
-_DAMPING = 1e-2
 
 
 def cluster_vertices(

@@ -17,6 +17,15 @@ from scipy.optimize import least_squares
 
 from calib_all_ros.geometry import se3
 
+Array = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+_ROTATION, _TRANSLATION, _LAG, _OFFSET = slice(0, 3), slice(3, 6), 6, slice(7, 10)
+_POSE_SIZE = 6
+_SIZE = 10
+_ROTATION_SCALE_RAD = 0.1
+_TRANSLATION_SCALE_M = 0.1
+_NEAREST_M = 0.02
 _STEP_S = 0.01
 
 
@@ -67,17 +76,6 @@ class LinkPath:
         low = max(lag_s - _STEP_S, self.lags_s[0])
         high = min(lag_s + _STEP_S, self.lags_s[-1])
         return np.asarray((self.poses(high) - self.poses(low)) / (high - low))
-
-
-Array = NDArray[np.float64]
-Indices = NDArray[np.intp]
-
-_ROTATION, _TRANSLATION, _LAG, _OFFSET = slice(0, 3), slice(3, 6), 6, slice(7, 10)
-_POSE_SIZE = 6
-_SIZE = 10
-_ROTATION_SCALE_RAD = 0.1
-_TRANSLATION_SCALE_M = 0.1
-_NEAREST_M = 0.02
 
 
 @dataclass(frozen=True)

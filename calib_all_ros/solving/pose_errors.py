@@ -16,6 +16,10 @@ from calib_all_ros.solving.motion import RobotMotion
 
 _POINTS = 2000
 _SEED = 0
+RELATIVE_FRAME = (
+    "error of T_a_b: displacement of camera b along the axes of camera a's optical frame, and "
+    "small rotation about axes parallel to them through camera b"
+)
 
 
 @dataclass(frozen=True)
@@ -61,12 +65,6 @@ def pose_errors(
     rotation_deg, distance_m = se3.difference(T_estimate, T_truth)
     add_m = float(np.linalg.norm(between, axis=-1).mean())
     return PoseErrors(rotation_deg, 1e3 * distance_m, 1e3 * add_m)
-
-
-RELATIVE_FRAME = (
-    "error of T_a_b: displacement of camera b along the axes of camera a's optical frame, and "
-    "small rotation about axes parallel to them through camera b"
-)
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,10 @@ from calib_all_ros.solving.silhouette_fit import (
 )
 from calib_all_ros.solving.small_pictures import exposure_gains
 
+_ROUGH = (Level(1 / 2, 12, 12.0, 4.0, detail_m=0.01), Level(1.0, 8, 6.0, 3.0, detail_m=0.005))
+_CLOSE = (Level(1 / 2, 5, 5.0, 3.0, detail_m=0.005), Level(1.0, 5, 4.0, 2.5, detail_m=0.003))
+_FINE = (Level(1.0, 5, 3.0, 2.0, detail_m=0.002, stop_px=0.02),)
+
 
 @dataclass(frozen=True)
 class Round:
@@ -47,10 +51,6 @@ class Round:
     levels: tuple[Level, ...]
     detail_m: float = 0.003
 
-
-_ROUGH = (Level(1 / 2, 12, 12.0, 4.0, detail_m=0.01), Level(1.0, 8, 6.0, 3.0, detail_m=0.005))
-_CLOSE = (Level(1 / 2, 5, 5.0, 3.0, detail_m=0.005), Level(1.0, 5, 4.0, 2.5, detail_m=0.003))
-_FINE = (Level(1.0, 5, 3.0, 2.0, detail_m=0.002, stop_px=0.02),)
 
 ROUGH_ROUNDS = (
     Round(1 / 4, 80.0, _ROUGH, 0.01),

@@ -21,6 +21,10 @@ from calib_all_ros.rendering.rasteriser import rasterise_frame
 from calib_all_ros.robot.surface import RobotSurface
 
 SAMPLED_POINTS = 150
+# Otsu's threshold separates the robot from its shadows as well as from noise; a little below it
+# is where a pixel is as likely changed as not.
+OTSU_SHARE = 0.8
+MIN_THRESHOLD = 10.0
 
 
 def posed_points(surface: RobotSurface, T_base_link: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -133,12 +137,6 @@ def _score_change(vertices, links, faces, poses, K, pairs, change, scores):  # t
                         either += c
             total += both / either
         scores[h] = total / pairs.shape[0]
-
-
-# Otsu's threshold separates the robot from its shadows as well as from noise; a little below it
-# is where a pixel is as likely changed as not.
-OTSU_SHARE = 0.8
-MIN_THRESHOLD = 10.0
 
 
 def shrink_images(images: NDArray[np.uint8], width: int) -> NDArray[np.float32]:

@@ -28,152 +28,29 @@ from calib_all_ros.solving.mark_reprojection import (
     MarkProblem,
 )
 
-_TRACK_PARTS = ((0.0, 0.75), (0.0, 0.5), (0.25, 1.0), (0.5, 1.0))
-"""First and last part of the track that a start uses, besides all of it."""
-
-
-def mark_starts(
-    problem: MarkProblem, offset_m: float, ransac_px: tuple[float, ...], fewest: int
-) -> list[MarkEstimate]:
-    """Return poses with the mark assumed at several places around the expected one.
-
-    RANSAC resists single bad frames. Trackers rather lose the mark for good, and what they report
-    from then on is a still point which agrees with itself; so parts of the track are tried, too.
-
-    Args:
-        problem: the track and the motion of its link.
-        offset_m: the mark is assumed at the expected point and this far from it on each axis.
-        ransac_px: reprojection thresholds of RANSAC, tried one by one on the whole track.
-        fewest: shortest part of the track to be tried, in frames.
-    """
-    steps = offset_m * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
-    count = len(problem.pixels)
-    parts = [slice(0, count)] + [
-        slice(int(first * count), int(last * count))
-        for first, last in _TRACK_PARTS
-        if int(last * count) - int(first * count) >= fewest
-    ]
-    starts = []
-    for step in steps:
-        point = problem.expected_point + step
-        points = problem.points_base(point, 0.0)
-        found = [sqpnp(points[part], problem.pixels[part], problem.K, None) for part in parts]
-        found += [sqpnp(points, problem.pixels, problem.K, limit) for limit in ransac_px]
-        starts += [MarkEstimate(T, point, 0.0) for T in found if T is not None]
-    return starts
-
-
-_SMALLEST_SPREAD_M = 1e-3
-_EPNP_POINTS = 4
-_RANSAC_ROUNDS = 100
-
-
-class TemporalPnpError(CalibAllError):
-    """The track cannot give a camera pose."""
-
-
-def solve_epnp(points_base: Array, pixels: Array, K: Array) -> Array:
-    """Return ``T_camera_base`` from points and their pixels with EPnP, trusting all of them.
-
-    Args:
-        points_base: (N, 3) points in the base frame, metres.
-        pixels: (N, 2) where they are seen, without lens distortion.
-        K: (3, 3) intrinsic matrix.
-
-    Raises:
-        TemporalPnpError: fewer than four points, points on one line, values that are not finite,
-            or a solution with points behind the camera.
-    """
-    points = np.ascontiguousarray(points_base, dtype=np.float64)
-    image = np.ascontiguousarray(pixels, dtype=np.float64)
-    if points.ndim != 2 or points.shape[1:] != (3,) or image.shape != (len(points), 2):
-        raise TemporalPnpError(
-            f"EPnP needs (N, 3) points and (N, 2) pixels, got {points.shape} and {image.shape}"
-        )
-    if not (np.isfinite(points).all() and np.isfinite(image).all()):
-        raise TemporalPnpError("EPnP needs finite points and pixels; leave out unknown frames")
-    check_spread(points, _EPNP_POINTS)
-    try:
-        found, rotvec, translation = cv2.solvePnP(points, image, K, None, flags=cv2.SOLVEPNP_EPNP)
-    except cv2.error as error:
-        raise TemporalPnpError(f"EPnP rejects these points ({error.err})") from error
-    if not found:
-        raise TemporalPnpError("EPnP finds no camera pose for these points")
-    T_camera_base = _pose(rotvec, translation)
-    if T_camera_base is None or (se3.transform(T_camera_base, points)[:, 2] <= 0).any():
-        raise TemporalPnpError("EPnP puts points behind the camera: the track does not fit the arm")
-    return T_camera_base
-
-
-def sqpnp(points: Array, pixels: Array, K: Array, ransac_px: float | None) -> Array | None:
-    """Return ``T_camera_base`` from all points, or from those that RANSAC keeps; None if none.
-
-    Points are (N, 3) in the base frame, pixels (N, 2). The solver is SQPnP (Terzakis and
-    Lourakis, 2020); ``ransac_px`` is the reprojection threshold of RANSAC, None to use all points.
-    """
-    try:
-        if ransac_px is None:
-            found, rotvec, translation = cv2.solvePnP(
-                points, pixels, K, None, flags=cv2.SOLVEPNP_SQPNP
-            )
-        else:
-            found, rotvec, translation, _ = cv2.solvePnPRansac(
-                points,
-                pixels,
-                K,
-                None,
-                iterationsCount=_RANSAC_ROUNDS,
-                reprojectionError=ransac_px,
-                flags=cv2.SOLVEPNP_SQPNP,
-            )
-    except cv2.error:
-        # SQPnP asserts that its points do not coincide, and RANSAC may hand it such.
-        return None
-    return _pose(rotvec, translation) if found else None
-
-
-def check_spread(points: Array, fewest: int) -> None:
-    """Raise TemporalPnpError where (N, 3) points are too few, or on one line."""
-    if len(points) < fewest:
-        raise TemporalPnpError(f"PnP needs {fewest} points, got {len(points)}")
-    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points))
-    if spread[1] < _SMALLEST_SPREAD_M:
-        raise TemporalPnpError(
-            f"the mark moves along a line or not at all (spread {spread[0] * 100:.1f} cm by "
-            f"{spread[1] * 100:.1f} cm); record a motion in more directions"
-        )
-
-
-def _pose(rotvec: Any, translation: Any) -> Array | None:
-    """Return the 4x4 transform of OpenCV's answer, None where that is not finite."""
-    if not (np.isfinite(rotvec).all() and np.isfinite(translation).all()):
-        return None
-    return se3.from_rotvec(rotvec.ravel(), translation.ravel())
-
-
-__all__ = [
-    "TemporalPnpError",
-    "TemporalPnpResult",
-    "TemporalPnpSettings",
-    "solve_epnp",
-    "solve_temporal_pnp",
-]
-
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
+# First and last part of the track that a start uses, besides all of it.
+_TRACK_PARTS = ((0.0, 0.75), (0.0, 0.5), (0.25, 1.0), (0.5, 1.0))
+_SMALLEST_SPREAD_M = 1e-3
+_EPNP_POINTS = 4
+_RANSAC_ROUNDS = 100
+# Which extra parameters may be free, the fewest first.
 _MODELS = (
     ExtraParameters(lag=False, offset=False),
     ExtraParameters(lag=True, offset=False),
     ExtraParameters(lag=False, offset=True),
     ExtraParameters(lag=True, offset=True),
 )
-"""Which extra parameters may be free, the fewest first."""
-
 _WIDE_KERNEL = 5.0
 _FIRST_STEPS = 5
 _ROUGH_STEPS = 12
 _LAST_STEPS = 60
+
+
+class TemporalPnpError(CalibAllError):
+    """The track cannot give a camera pose."""
 
 
 @dataclass(frozen=True)
@@ -466,3 +343,113 @@ def _termination(condition: float, held_out_rms: float, settings: TemporalPnpSet
 
 def _rms(errors: Array) -> float:
     return float(np.sqrt(np.mean(errors**2)))
+
+
+def mark_starts(
+    problem: MarkProblem, offset_m: float, ransac_px: tuple[float, ...], fewest: int
+) -> list[MarkEstimate]:
+    """Return poses with the mark assumed at several places around the expected one.
+
+    RANSAC resists single bad frames. Trackers rather lose the mark for good, and what they report
+    from then on is a still point which agrees with itself; so parts of the track are tried, too.
+
+    Args:
+        problem: the track and the motion of its link.
+        offset_m: the mark is assumed at the expected point and this far from it on each axis.
+        ransac_px: reprojection thresholds of RANSAC, tried one by one on the whole track.
+        fewest: shortest part of the track to be tried, in frames.
+    """
+    steps = offset_m * np.concatenate([np.zeros((1, 3)), np.eye(3), -np.eye(3)])
+    count = len(problem.pixels)
+    parts = [slice(0, count)] + [
+        slice(int(first * count), int(last * count))
+        for first, last in _TRACK_PARTS
+        if int(last * count) - int(first * count) >= fewest
+    ]
+    starts = []
+    for step in steps:
+        point = problem.expected_point + step
+        points = problem.points_base(point, 0.0)
+        found = [sqpnp(points[part], problem.pixels[part], problem.K, None) for part in parts]
+        found += [sqpnp(points, problem.pixels, problem.K, limit) for limit in ransac_px]
+        starts += [MarkEstimate(T, point, 0.0) for T in found if T is not None]
+    return starts
+
+
+def solve_epnp(points_base: Array, pixels: Array, K: Array) -> Array:
+    """Return ``T_camera_base`` from points and their pixels with EPnP, trusting all of them.
+
+    Args:
+        points_base: (N, 3) points in the base frame, metres.
+        pixels: (N, 2) where they are seen, without lens distortion.
+        K: (3, 3) intrinsic matrix.
+
+    Raises:
+        TemporalPnpError: fewer than four points, points on one line, values that are not finite,
+            or a solution with points behind the camera.
+    """
+    points = np.ascontiguousarray(points_base, dtype=np.float64)
+    image = np.ascontiguousarray(pixels, dtype=np.float64)
+    if points.ndim != 2 or points.shape[1:] != (3,) or image.shape != (len(points), 2):
+        raise TemporalPnpError(
+            f"EPnP needs (N, 3) points and (N, 2) pixels, got {points.shape} and {image.shape}"
+        )
+    if not (np.isfinite(points).all() and np.isfinite(image).all()):
+        raise TemporalPnpError("EPnP needs finite points and pixels; leave out unknown frames")
+    check_spread(points, _EPNP_POINTS)
+    try:
+        found, rotvec, translation = cv2.solvePnP(points, image, K, None, flags=cv2.SOLVEPNP_EPNP)
+    except cv2.error as error:
+        raise TemporalPnpError(f"EPnP rejects these points ({error.err})") from error
+    if not found:
+        raise TemporalPnpError("EPnP finds no camera pose for these points")
+    T_camera_base = _pose(rotvec, translation)
+    if T_camera_base is None or (se3.transform(T_camera_base, points)[:, 2] <= 0).any():
+        raise TemporalPnpError("EPnP puts points behind the camera: the track does not fit the arm")
+    return T_camera_base
+
+
+def sqpnp(points: Array, pixels: Array, K: Array, ransac_px: float | None) -> Array | None:
+    """Return ``T_camera_base`` from all points, or from those that RANSAC keeps; None if none.
+
+    Points are (N, 3) in the base frame, pixels (N, 2). The solver is SQPnP (Terzakis and
+    Lourakis, 2020); ``ransac_px`` is the reprojection threshold of RANSAC, None to use all points.
+    """
+    try:
+        if ransac_px is None:
+            found, rotvec, translation = cv2.solvePnP(
+                points, pixels, K, None, flags=cv2.SOLVEPNP_SQPNP
+            )
+        else:
+            found, rotvec, translation, _ = cv2.solvePnPRansac(
+                points,
+                pixels,
+                K,
+                None,
+                iterationsCount=_RANSAC_ROUNDS,
+                reprojectionError=ransac_px,
+                flags=cv2.SOLVEPNP_SQPNP,
+            )
+    except cv2.error:
+        # SQPnP asserts that its points do not coincide, and RANSAC may hand it such.
+        return None
+    return _pose(rotvec, translation) if found else None
+
+
+def check_spread(points: Array, fewest: int) -> None:
+    """Raise TemporalPnpError where (N, 3) points are too few, or on one line."""
+    if len(points) < fewest:
+        raise TemporalPnpError(f"PnP needs {fewest} points, got {len(points)}")
+    spread = np.linalg.svd(points - points.mean(axis=0), compute_uv=False) / np.sqrt(len(points))
+    if spread[1] < _SMALLEST_SPREAD_M:
+        raise TemporalPnpError(
+            f"the mark moves along a line or not at all (spread {spread[0] * 100:.1f} cm by "
+            f"{spread[1] * 100:.1f} cm); record a motion in more directions"
+        )
+
+
+def _pose(rotvec: Any, translation: Any) -> Array | None:
+    """Return the 4x4 transform of OpenCV's answer, None where that is not finite."""
+    if not (np.isfinite(rotvec).all() and np.isfinite(translation).all()):
+        return None
+    return se3.from_rotvec(rotvec.ravel(), translation.ravel())
