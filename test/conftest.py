@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ def no_models_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 def repository() -> Path:
     """The root of the source tree."""
     return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def run_example(repository: Path) -> Callable[..., str]:
+    """Runs an example by its number and returns what it prints."""
+
+    def run(number: int, *arguments: object) -> str:
+        (program,) = (repository / "examples").glob(f"{number:02d}_*.py")
+        command = [sys.executable, program, *arguments]
+        done = subprocess.run(
+            [str(word) for word in command], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +43,11 @@ def config(tmp_path_factory: pytest.TempPathFactory, two_views: Any) -> Path:
     path = tmp_path_factory.mktemp("cameras") / "settings.yaml"
     path.write_text(yaml.safe_dump(two_views.settings().to_mapping()))
     return path
+
+
+def test_example(run_example: Callable[..., str], bag: Path) -> None:
+    printed = run_example(7, bag, "/left/image_raw", "/right/image_raw")
+    assert re.search(r"^/right/image_raw is at .+ m as seen from /left/image_raw$", printed, re.M)
 
 
 def test_results_of_each_camera_and_of_all(

@@ -154,6 +154,15 @@ def diagnosis(graph: Any, contains: str) -> Any:
     return found[-1]
 
 
+def test_example(graph: Any, repository: Path, tmp_path: Path) -> None:
+    saved = result().save(tmp_path)
+    program = graph.run([sys.executable, repository / "examples/10_publish_as_tf.py", saved], "tf")
+    buffer = TfBuffer(graph)
+    graph.wait_for(lambda: buffer.shows(result()), "the transform")
+    program.interrupt()
+    assert program.exit_code() == 0, program.output
+
+
 def test_late_subscriber_gets_the_pose(graph: Any, store: ResultStore) -> None:
     store.save("kitchen", result())
     publisher = graph.start("publisher", {"name": "kitchen"})
