@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -67,20 +68,25 @@ def test_command_line_needs_no_ros(path: Path) -> None:
     assert [module for module in imported(path) if within(module, (*ROS, *NODES))] == []
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "geometry").glob("*.py")), ids=name_of)
-def test_geometry_stands_alone(path: Path) -> None:
-    allowed = ("calib_all_ros.geometry", "calib_all_ros.errors")
-    own = [module for module in imported(path) if within(module, ("calib_all_ros",))]
-    assert [module for module in own if not within(module, allowed)] == []
+def layers() -> dict[str, int]:
+    """The row of each room in the table of ARCHITECTURE.md, from the top."""
+    text = (PACKAGE.parent / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = [re.findall(r"`(\w+)`", cell) for cell in re.findall(r"^\| (`[^|]+) \|", text, re.M)]
+    return {room: number for number, rooms in enumerate(rows) for room in rooms}
 
 
-@pytest.mark.parametrize("path", sorted((PACKAGE / "recording").glob("*.py")), ids=name_of)
-def test_recording_needs_only_geometry(path: Path) -> None:
-    allowed = tuple(
-        f"calib_all_ros.{name}" for name in ("recording", "geometry", "errors", "input_files")
-    )
-    own = [module for module in imported(path) if within(module, ("calib_all_ros",))]
-    assert [module for module in own if not within(module, allowed)] == []
+def test_rooms_import_only_rooms_above_them() -> None:
+    layer = layers()
+    for path in MODULES:
+        if path == PACKAGE / "__init__.py":
+            continue  # names the public interface, and imports it when it is used
+        room = path.relative_to(PACKAGE).with_suffix("").parts[0]
+        assert room in layer, f"ARCHITECTURE.md does not list {room}"
+        for module in imported(path):
+            if within(module, ("calib_all_ros",)) and module != "calib_all_ros":
+                other = module.split(".")[1]
+                if other != "__version__":
+                    assert layer[other] <= layer[room], f"{name_of(path)} imports {module}"
 
 
 @pytest.mark.parametrize("path", sorted((PACKAGE / "simulation").glob("*.py")), ids=name_of)
