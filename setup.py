@@ -49,7 +49,7 @@ setup(
         "jinja2>=3.0",
         "lz4>=4.0",
         "matplotlib>=3.7",
-        "mcap>=1.2.2",
+        "mcap>=1.5",
         "numba>=0.57",
         "numpy>=1.24",
         # OpenCV 5 lacks functions that OpenCV 4 has; ROS distributions ship 4.

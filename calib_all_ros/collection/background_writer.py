@@ -7,16 +7,20 @@ What waits for the disk is bounded; messages that find no room are counted, neve
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from pathlib import Path
 
 from calib_all_ros.collection.finding import CollectionError
+from calib_all_ros.collection.mcap_file import CHUNK_BYTES
 from calib_all_ros.collection.stream_writer import BagStream, StreamMessage
 
 # Joint states and the like are small and cannot be replaced: they may use this much more.
 _SMALL_BYTES = 100_000
 _ROOM_FOR_SMALL = 1.25
-_MOST_AT_ONCE = 250
+# Messages are written together, a chunk of the file each time: readers, and the index of a long
+# recording, want no more than some chunks a second.
+_GATHER_S = 0.2
 
 
 class BackgroundWriter:
@@ -130,9 +134,18 @@ class BackgroundWriter:
         with self._changed:
             while not self._queue and not self._closing:
                 self._changed.wait()
+            until = time.monotonic() + _GATHER_S
+            while not self._closing and self._queued_bytes < CHUNK_BYTES:
+                left = until - time.monotonic()
+                if left <= 0.0:
+                    break
+                self._changed.wait(left)
             if self._discarding or not self._queue:
                 return None
-            batch = [self._queue.popleft() for _ in range(min(len(self._queue), _MOST_AT_ONCE))]
+            batch, size = [], 0
+            while self._queue and size < CHUNK_BYTES:
+                batch.append(self._queue.popleft())
+                size += len(batch[-1].data)
         return batch
 
     def _write(self, batch: list[StreamMessage]) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records serialised messages to a rosbag2 that survives the end of the process.
+"""Recordings of serialised messages: rosbag2 folders that survive the end of the process.
 
 A recording under way is a folder NAME.unfinished; when it is finished it becomes NAME, whole. What
 a recorder that was killed has left behind can be read as it is, and `complete_recording` makes
@@ -9,29 +9,44 @@ an ordinary bag of it.
 from __future__ import annotations
 
 import contextlib
+import functools
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import yaml
+from mcap.summary import Summary
 
 from calib_all_ros.collection.finding import CollectionError
-from calib_all_ros.collection.mcap_completion import (
-    QOS_KEY,
-    bag_metadata,
-    complete,
-    definition,
-    is_being_written,
-    offered_qos,
-)
-from calib_all_ros.collection.mcap_file import Entry, McapFile
-from calib_all_ros.collection.mcap_index import McapIndex
+from calib_all_ros.collection.mcap_file import Entry, McapFile, complete, is_being_written
+from calib_all_ros.recording.ros_messages import RosMessages
 
 UNFINISHED = ".unfinished"
 _METADATA = "metadata.yaml"
 _GIGABYTE = 1e9
 _LOOK_AT_DISK_BYTES = 32 << 20
+QOS_KEY = "offered_qos_profiles"
+
+# As robot_state_publisher offers its description: `ros2 bag play` then latches it, too. Version 8
+# of the metadata, which ROS 2 Humble and Jazzy both read, has the numbers of the middleware
+# interface: keep last, reliable, transient local, automatic, no time limits.
+_NO_LIMIT = {"sec": 9223372036, "nsec": 854775807}
+_LATCHED_QOS = [
+    {
+        "history": 1,
+        "depth": 1,
+        "reliability": 1,
+        "durability": 1,
+        "deadline": _NO_LIMIT,
+        "lifespan": _NO_LIMIT,
+        "liveliness": 1,
+        "liveliness_lease_duration": _NO_LIMIT,
+        "avoid_ros_namespace_conventions": False,
+    }
+]
 
 
 class StreamMessage(NamedTuple):
@@ -133,8 +148,8 @@ class BagStream:
             CollectionError: The disk is full or broken; the unfinished folder stays.
         """
         try:
-            self._file.finish()
-            return _published(self.unfinished, self.path, self._name, self._file.index)
+            summary = self._file.finish()
+            return _published(self.unfinished, self.path, self._name, summary)
         except OSError as error:
             raise self._failed(error) from error
 
@@ -206,9 +221,9 @@ def complete_recording(unfinished: Path) -> Path:
             "into the folder"
         )
     try:
-        index = complete(files[0])
+        summary = complete(files[0])
         target = unfinished.with_name(unfinished.name.removesuffix(UNFINISHED))
-        return _published(unfinished, target, files[0].name, index)
+        return _published(unfinished, target, files[0].name, summary)
     except OSError as error:
         raise CollectionError(
             f"cannot complete {unfinished} ({error.strerror or error}): make space there, and "
@@ -236,10 +251,78 @@ def _made(path: Path) -> tuple[Path, Path]:
         ) from error
 
 
-def _published(unfinished: Path, target: Path, file_name: str, index: McapIndex) -> Path:
+def _published(unfinished: Path, target: Path, file_name: str, summary: Summary) -> Path:
     """Add metadata.yaml and give the folder its final name."""
     temporary = unfinished / f"{_METADATA}.tmp"
-    temporary.write_text(bag_metadata(file_name, index), encoding="utf-8")
+    temporary.write_text(bag_metadata(file_name, summary), encoding="utf-8")
     temporary.replace(unfinished / _METADATA)
     unfinished.rename(target)
     return target
+
+
+def offered_qos(latched: bool) -> str:
+    """Return a topic's quality of service as rosbag2 stores it; "" leaves it to the player."""
+    return _dumped(_LATCHED_QOS).strip() if latched else ""
+
+
+@functools.cache
+def definition(kind: str) -> str:
+    """Return the definition of a message type with those of all types in it.
+
+    Args:
+        kind: One of ROS 2's common types, "sensor_msgs/msg/Image".
+    """
+    text, _ = _messages().typestore.generate_msgdef(kind, ros_version=2)
+    return str(text)
+
+
+def bag_metadata(file_name: str, summary: Summary) -> str:
+    """Return the text of metadata.yaml for a bag of one .mcap file."""
+    told = summary.statistics
+    assert told is not None
+    span = {
+        "starting_time": {"nanoseconds_since_epoch": told.message_start_time},
+        "duration": {"nanoseconds": told.message_end_time - told.message_start_time},
+        "message_count": told.message_count,
+    }
+    topics = [
+        {
+            "topic_metadata": _topic(
+                channel.topic, summary.schemas[channel.schema_id].name, channel.metadata
+            ),
+            "message_count": told.channel_message_counts.get(channel.id, 0),
+        }
+        for channel in summary.channels.values()
+    ]
+    information = {
+        "version": 8,
+        "storage_identifier": "mcap",
+        **span,
+        "topics_with_message_count": topics,
+        "compression_format": "",
+        "compression_mode": "",
+        "relative_file_paths": [file_name],
+        "files": [{"path": file_name, **span}],
+        "custom_data": None,
+        "ros_distro": "rosbags",
+    }
+    return _dumped({"rosbag2_bagfile_information": information})
+
+
+def _topic(name: str, kind: str, metadata: Mapping[str, str]) -> dict[str, str]:
+    return {
+        "name": name,
+        "type": kind,
+        "serialization_format": "cdr",
+        QOS_KEY: metadata.get(QOS_KEY, ""),
+        "type_description_hash": str(_messages().typestore.hash_rihs01(kind)),
+    }
+
+
+def _dumped(content: Any) -> str:
+    return str(yaml.safe_dump(content, sort_keys=False))
+
+
+@functools.cache
+def _messages() -> RosMessages:
+    return RosMessages(is_ros2=True)

@@ -79,7 +79,7 @@ def _mcap_messages(path: Path) -> Iterator[TypedMessage]:
     schemas: dict[int, Schema] = {}
     channels: dict[int, Channel] = {}
     with path.open("rb") as file:
-        for record in _mcap_records(file, path.stat().st_size):
+        for record in mcap_records(file, path.stat().st_size):
             if isinstance(record, Schema):
                 schemas[record.id] = record
             elif isinstance(record, Channel):
@@ -95,7 +95,7 @@ def _mcap_messages(path: Path) -> Iterator[TypedMessage]:
                 yield TypedMessage(raw, schema.name if schema else "", definition)
 
 
-def _mcap_records(file: BinaryIO, size: int) -> Iterator[Any]:
+def mcap_records(file: BinaryIO, size: int) -> Iterator[Any]:
     """Yield schemas, channels and messages; the last chunk may be incomplete."""
     file.seek(8)
     while len(head := file.read(9)) == 9:
