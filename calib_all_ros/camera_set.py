@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Several cameras that watched one robot: each calibrated by itself, then all refined together."""
+"""Set of cameras that watched one robot: each calibrated by itself, then all refined together."""
 
 from __future__ import annotations
 

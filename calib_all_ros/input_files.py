@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a calibration is asked to read: names only, so that asking needs no heavy imports."""
+"""Inputs of a calibration: names only, so that asking needs no heavy imports."""
 
 from __future__ import annotations
 

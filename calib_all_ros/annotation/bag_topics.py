@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The topics that annotations go to in a bag, and their messages."""
+"""Topics and messages of annotations in a bag."""
 
 from __future__ import annotations
 

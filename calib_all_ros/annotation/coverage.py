@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which frames of a recording have joint states when their light was caught."""
+"""Coverage of the frames of a recording by its joint states."""
 
 from __future__ import annotations
 

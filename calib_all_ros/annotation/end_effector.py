@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which link is the end-effector, and which links are the gripper, where nobody says."""
+"""Choice of the end-effector link and of the gripper's links, where nobody says."""
 
 from __future__ import annotations
 

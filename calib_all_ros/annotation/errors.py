@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes wrong while frames are annotated."""
+"""Errors of annotating."""
 
 from __future__ import annotations
 

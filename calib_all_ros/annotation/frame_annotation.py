@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is known of the robot in one frame."""
+"""Annotation of one frame."""
 
 from __future__ import annotations
 

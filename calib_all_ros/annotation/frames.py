@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a calibrated camera sees of the robot in every frame of a recording."""
+"""Annotations of the frames of a recording: what a calibrated camera sees of the robot."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which link of the robot hides a point from the camera."""
+"""Occlusion of points by links of the robot."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people look at: links, gripper and end-effector on the image, depth beside it, a legend."""
+"""Pictures of annotations: links, gripper and end-effector on the image, with depth and legend."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The end-effector's way through the image and through space as a table, one row a frame."""
+"""Table of the end-effector's way through the image and through space, one row a frame."""
 
 from __future__ import annotations
 

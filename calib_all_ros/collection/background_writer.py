@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writes a recording in a thread, so that a slow disk does not stop messages from being received.
+"""Writing of a recording in a thread, so that a slow disk does not stop reception.
 
 What waits for the disk is bounded; messages that find no room are counted, never dropped silently.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collects a recording: takes serialised messages, checks and records them, says what is missing.
+"""Collection of a recording: serialised messages are checked and recorded, what is missing is said.
 
 It knows nothing of ROS: a node feeds it with what arrives, or `playback` with what is in a bag.
 """

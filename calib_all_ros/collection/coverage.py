@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether the motion so far is enough to calibrate from, and what it lacks.
+"""Coverage of a motion: whether it is enough to calibrate from, and what it lacks.
 
 The goals are measured: 60 cuts of four path-traced recordings (the first second, four poses, all
 of it) and 36 simulated motions of three arms (small ones, those of a single joint) were calibrated
@@ -35,6 +35,19 @@ _KEPT = 60
 _BLURRED = 0.5
 # Of many images that are blurred, the sharpest tell what is possible.
 _USUAL = 0.9
+# Poses nearer to one another than this in every joint show a solver the same.
+_DISTINCT = 0.1
+# More would say nothing new, and pairs of them are compared.
+_MOST_POSES = 100
+# A finger has fewer joints than this, an arm more.
+_FEWEST_ARM_JOINTS = 3
+_SAMPLES = 200
+_LARGEST_SWING = np.pi
+_MANY_BLURRED = 0.4
+_FEWEST_JUDGED = 10
+# Of what a robot can do, nobody should have to do more than this.
+_EASILY = 0.4
+_ROUNDING_DEG = 0.1
 
 
 @dataclass(frozen=True)
@@ -109,16 +122,6 @@ class ImageCoverage:
             return ImageFigures(self._inspected, self._blurred, 0.0)
         changed = self._high - self._low > _CHANGED
         return ImageFigures(self._inspected, self._blurred, float(changed.mean()))
-
-
-# Poses nearer to one another than this in every joint show a solver the same.
-_DISTINCT = 0.1
-# More would say nothing new, and pairs of them are compared.
-_MOST_POSES = 100
-# A finger has fewer joints than this, an arm more.
-_FEWEST_ARM_JOINTS = 3
-_SAMPLES = 200
-_LARGEST_SWING = np.pi
 
 
 @dataclass(frozen=True)
@@ -275,13 +278,6 @@ def _motion(kinematics: Kinematics, link: str, q: NDArray[np.float64]) -> EndEff
         second_turn_deg=float(spans[1]) if len(spans) > 1 else 0.0,
         travel_m=float(apart.max()),
     )
-
-
-_MANY_BLURRED = 0.4
-_FEWEST_JUDGED = 10
-# Of what a robot can do, nobody should have to do more than this.
-_EASILY = 0.4
-_ROUNDING_DEG = 0.1
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What there is to say about a recording while it is made."""
+"""Findings about a recording while it is made."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from typing import Literal
 
 from calib_all_ros.errors import CalibAllError
 
+Level = Literal["error", "warn", "hint", "note"]
+_ORDER: tuple[Level, ...] = ("error", "warn", "hint", "note")
+
 
 class CollectionError(CalibAllError):
     """A recording cannot be begun, continued or finished."""
-
-
-Level = Literal["error", "warn", "hint", "note"]
-_ORDER: tuple[Level, ...] = ("error", "warn", "hint", "note")
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The slow looks, at some images and at the robot's description, beside the stream of messages."""
+"""Slow looks at some images and at the robot's description, beside the stream of messages."""
 
 from __future__ import annotations
 

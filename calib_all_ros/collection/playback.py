@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Feeds a bag to a collector as if it were live, without waiting for the clock."""
+"""Playback of a bag to a collector as if it were live, without waiting for the clock."""
 
 from __future__ import annotations
 

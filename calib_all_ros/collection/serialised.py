@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the checks need to know of serialised (CDR) messages."""
+"""Serialised (CDR) messages, as far as the checks need to know them."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What one recording has gathered: which images it takes, and what it lacks."""
+"""Images that a recording has gathered, and what it lacks."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every setting of a collection."""
+"""Settings of a collection."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Collecting in stop and go: an image of each pose in which the arm rests.
+"""Collection in stop and go: an image of each pose in which the arm rests.
 
 The protocol of ManiUniCon: the arm goes to one configuration of a list after the other and rests
 in each; the image is taken once it has rested for half a second. Who moves the arm does not matter
@@ -22,6 +22,9 @@ from calib_all_ros.results.atomic_file import write_atomically
 
 # Encoder noise and a controller that trembles stay within, slow motion does not.
 _STILL = 0.004
+_SECOND_NS = 1_000_000_000
+# An image that is ahead of all joint states by more cannot be said to show the arm at rest.
+_MOST_AHEAD_NS = 200_000_000
 
 
 class RestDetector:
@@ -166,11 +169,6 @@ def _no_configurations(path: Path, reason: str) -> CollectionError:
         f"{path} holds no joint configurations ({reason}): write joint_names and configurations "
         "in YAML, or a text file with one list of numbers a line"
     )
-
-
-_SECOND_NS = 1_000_000_000
-# An image that is ahead of all joint states by more cannot be said to show the arm at rest.
-_MOST_AHEAD_NS = 200_000_000
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether images, camera_info and joint states go together, and with the robot."""
+"""Checks of streams together: images, camera_info and joint states, and the robot."""
 
 from __future__ import annotations
 
@@ -22,6 +22,20 @@ from calib_all_ros.solving.observations import match_joints
 _MOST_APART_S = 0.5
 _LARGEST_LAG_S = 0.25
 _FEWEST = 5
+_STAMP_END = 12
+_SECOND_NS = 1_000_000_000
+_KEPT_NS = 5 * _SECOND_NS
+# The nearest sample stands for the pose; at usual rates that is nearer than poses have to be.
+_NEAR_NS = 100_000_000
+# Publishers of the same joints that change their names all the time are nobody's robot.
+_MOST_PUBLISHERS = 16
+_PATIENCE_S = 2.0
+_SILENCE_S = 1.0
+_IMAGES_LOST = (
+    "let the camera run at a lower rate or resolution, take its compressed topic, or raise "
+    "image_depth"
+)
+_JOINTS_LOST = "look after the robot's driver and the network between it and here"
 
 
 def clock_findings(images: StreamCheck, joints: Iterable[StreamCheck]) -> list[Finding]:
@@ -57,9 +71,6 @@ def clock_findings(images: StreamCheck, joints: Iterable[StreamCheck]) -> list[F
             "use_sim_time alike in all nodes",
         )
     ]
-
-
-_STAMP_END = 12
 
 
 class CameraInfoCheck:
@@ -157,12 +168,6 @@ class CameraInfoCheck:
         return []
 
 
-_SECOND_NS = 1_000_000_000
-_KEPT_NS = 5 * _SECOND_NS
-# The nearest sample stands for the pose; at usual rates that is nearer than poses have to be.
-_NEAR_NS = 100_000_000
-
-
 class JointHistory:
     """Keeps the joint states of five seconds, of each set of joints by itself."""
 
@@ -203,18 +208,6 @@ class JointHistory:
             if abs(sample.stamp_ns - stamp_ns) <= _NEAR_NS:
                 pose.update(zip(names, sample.positions.tolist(), strict=False))
         return pose
-
-
-# Publishers of the same joints that change their names all the time are nobody's robot.
-_MOST_PUBLISHERS = 16
-_PATIENCE_S = 2.0
-_SILENCE_S = 1.0
-
-_IMAGES_LOST = (
-    "let the camera run at a lower rate or resolution, take its compressed topic, or raise "
-    "image_depth"
-)
-_JOINTS_LOST = "look after the robot's driver and the network between it and here"
 
 
 class StreamChecks:

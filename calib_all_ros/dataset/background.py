@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether two episodes were seen by a camera in one place, by what stands still in their images.
+"""Agreement of two episodes' backgrounds: whether one camera in one place saw both.
 
 The background of an episode is the median of some of its images, in which the moving robot takes
 little part. Corners of one background are found again in the other (pyramidal Lucas-Kanade, forth

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which episodes and cameras there are: in a LeRobot dataset, or in a folder of recordings."""
+"""Discovery of episodes and cameras: in a LeRobot dataset, or in a folder of recordings."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What runs jobs: this process, or a cluster."""
+"""Engines that run jobs: this process, or a cluster."""
 
 from __future__ import annotations
 

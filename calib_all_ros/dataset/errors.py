@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be wrong with a dataset as a whole."""
+"""Errors of a dataset as a whole."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which jobs are done: a file that only grows, one JSON object a line.
+"""Journal of the jobs that are done: a file that only grows, one JSON object a line.
 
 A job is done when its line is there; the line is written after the job's folder. Whoever is killed
 in between does the job again, which changes nothing. Half a line at the end, left by a killed

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether an episode was seen from the pose that other episodes were solved for.
+"""Membership of an episode in a setup: whether it was seen from the pose of the others.
 
 The pose is refined on the episode's own images, without any search, and the two are compared as
 `calib_all check` does it. An episode that cannot tell by itself (too little motion) belongs to the

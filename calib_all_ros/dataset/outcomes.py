@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What came of a job: small records that are sent between processes and kept in the journal."""
+"""Outcomes of jobs: small records that are sent between processes and kept in the journal."""
 
 from __future__ import annotations
 

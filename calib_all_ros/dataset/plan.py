@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What all jobs of a dataset have in common, and where their results go."""
+"""Plan of a dataset: what all its jobs have in common, and where their results go."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a folder of results was made with, so that results of different makes are not mixed."""
+"""Record of what a folder of results was made with, so that different makes are not mixed."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Solving into a folder of results, which is whole or not there."""
+"""Folders of results, which are whole or not there."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which episodes are solved together: those of one camera that seems to stand in one place."""
+"""Camera setups: episodes solved together, of one camera that seems to stand in one place."""
 
 from __future__ import annotations
 

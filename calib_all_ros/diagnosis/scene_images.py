@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether light or exposure changed: what differs between images apart from what moves.
+"""Images of the scene without the robot, and the course of their light.
 
 The ratio of every image to the median image, over the background, is split into a gain common to
 all pixels, which the solve takes away by itself, and a smooth field over the image (a lamp

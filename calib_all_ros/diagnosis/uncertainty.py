@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How uncertain a pose is: what its images scatter by, and what they cannot show.
+"""Uncertainty of a pose: what its images scatter by, and what they cannot show.
 
 Three parts are added. The jackknife over the images (Efron and Stein, "The jackknife estimate of
 variance", 1981) takes in whatever errs differently from image to image; the covariance of the

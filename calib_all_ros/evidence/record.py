@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What was seen in the images that a pose was fitted to: for pictures of it, not for the pose."""
+"""Evidence: what was seen in the images that a pose was fitted to, for pictures of it."""
 
 from __future__ import annotations
 

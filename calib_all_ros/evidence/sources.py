@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can be asked for evidence beside the images themselves."""
+"""Sources of evidence beside the images themselves."""
 
 from __future__ import annotations
 

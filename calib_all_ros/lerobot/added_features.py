@@ -25,6 +25,7 @@ from calib_all_ros.models.libraries import require
 CALIBRATION = "calibration"
 ANNOTATION = "annotation"
 _PREFIXES = ("observation.", "images.", "image.")
+Values = Mapping[str, Sequence[Any]]
 
 
 def camera_name(key: str) -> str:
@@ -146,9 +147,6 @@ class AddedFeature:
         if self.dtype == "string" or self.shape == (1,):
             return value
         return {"feature": value, "length": self.shape[0], "_type": "Sequence"}
-
-
-Values = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)

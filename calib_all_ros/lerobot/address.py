@@ -9,15 +9,14 @@ from pathlib import Path
 
 from calib_all_ros.recording.recording import RecordingError
 
-
-class LerobotError(RecordingError):
-    """A LeRobot dataset that cannot be read, written, or used as a recording."""
-
-
 INFO_FILE = "meta/info.json"
 STATE_KEY = "observation.state"
 UNITS = ("radians", "degrees")
 RANGES_SUFFIX = ".json"
+
+
+class LerobotError(RecordingError):
+    """A LeRobot dataset that cannot be read, written, or used as a recording."""
 
 
 @dataclass(frozen=True)

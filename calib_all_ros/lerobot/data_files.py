@@ -24,6 +24,11 @@ from calib_all_ros.lerobot.tables import EXTRA, parquet
 from calib_all_ros.models.libraries import require
 
 _HUB_SCHEMA = b"huggingface"
+Array = NDArray[np.float64]
+Statistics = dict[str, Array]
+QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
+# LeRobot, too, looks at some images of an episode only.
+_MOST_IMAGES = 20
 
 
 class DataRewriter:
@@ -124,14 +129,6 @@ def _metadata(
     described = hub.setdefault("info", {}).setdefault("features", {})
     described |= {feature.key: feature.hub_description() for feature in features}
     return {**metadata, _HUB_SCHEMA: json.dumps(hub).encode()}
-
-
-Array = NDArray[np.float64]
-Statistics = dict[str, Array]
-
-QUANTILES = {"q01": 0.01, "q10": 0.1, "q50": 0.5, "q90": 0.9, "q99": 0.99}
-# LeRobot, too, looks at some images of an episode only.
-_MOST_IMAGES = 20
 
 
 def episode_statistics(

@@ -25,6 +25,8 @@ from calib_all_ros.recording.recording import RgbImage
 _KEPT = 8
 # Of a frame's duration. A video that is off by more shows another frame than was meant.
 _TOLERANCE = 0.25
+# As far ahead, decoding on is cheaper than looking for a key frame.
+_DECODE_ON_S = 0.7
 
 
 class EpisodeImages:
@@ -136,10 +138,6 @@ def image_file(cell: Any, root: Path, where: str) -> bytes:
     if not isinstance(content, bytes):
         raise LerobotError(f"{where} holds no image: the dataset is not complete")
     return content
-
-
-# As far ahead, decoding on is cheaper than looking for a key frame.
-_DECODE_ON_S = 0.7
 
 
 class VideoReader:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robot found in one image and followed through the others, found anew where it is lost."""
+"""Following of the robot from one image through the others, found anew where it is lost."""
 
 from __future__ import annotations
 

@@ -23,6 +23,11 @@ from calib_all_ros.models.libraries import ModelError, ModelUnavailableError
 Kind = Literal["transformers", "original"]
 
 _HUB = "https://huggingface.co"
+FOLDER_VARIABLE = "CALIB_ALL_CHECKPOINTS"
+# models--OWNER--NAME/snapshots/COMMIT/config.json, as the cache of the Hugging Face Hub has it.
+_DEEPEST = 3
+_LFS_POINTER = b"version https://git-lfs"
+_CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -205,13 +210,8 @@ def download_command(download: Download, folder: Path) -> str:
     return f"hf download {repository} --exclude '{again}' --local-dir {target}"
 
 
-FOLDER_VARIABLE = "CALIB_ALL_CHECKPOINTS"
-# models--OWNER--NAME/snapshots/COMMIT/config.json, as the cache of the Hugging Face Hub has it.
-_DEEPEST = 3
 _ORIGINALS = {download.name: download for download in DOWNLOADS if download.kind == "original"}
 _MODEL_OF_TYPE = {name: key for key, model in MODELS.items() for name in model.model_types}
-_LFS_POINTER = b"version https://git-lfs"
-_CHUNK_BYTES = 1 << 22
 
 
 @dataclass(frozen=True)

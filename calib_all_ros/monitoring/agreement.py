@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From single findings to what is believed of the camera: limits, confirmation and memory."""
+"""Beliefs about the camera from single findings: limits, confirmation and memory."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The second witness of a camera's pose: the background, which a bumped camera shifts as a whole.
+"""Background as second witness of a camera's pose: a bumped camera shifts it as a whole.
 
 Corners outside of the robot are found again in every image (pyramidal Lucas-Kanade, checked by
 correlation with their first appearance). Somebody in front of the camera covers some of them; a

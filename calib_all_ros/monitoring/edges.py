@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Edges that move in a camera's images, and how a drawn outline runs along them.
+"""Edges that move in a camera's images, and the course of a drawn outline along them.
 
 Edges are gradients of the logarithm of the brightness, so that neither exposure nor flicker
 changes them. What has been at the same place for long belongs to the background and is

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The latest joint states, as many as a monitor needs and no more, and whether they will do."""
+"""Latest joint states, as many as a monitor needs, and whether they will do."""
 
 from __future__ import annotations
 

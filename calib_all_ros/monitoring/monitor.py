@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Watches whether a live camera still stands where its calibration says.
+"""Monitor of a live camera: whether it still stands where its calibration says.
 
 A pure state machine: images and joint states in, findings out. Two witnesses speak. The robot's
 outline (`monitoring_outline`) says where the camera is, but only while the robot moves in view.
@@ -40,6 +40,10 @@ UNSURE_BECAUSE = {
     "not_found": "cannot tell: the robot is not seen where the joint states put it; if that lasts, "
     "is this the robot of the calibration, and does its description fit?",
 }
+# The intrinsics have changed when they displace a pixel by this share of the image's width.
+INTRINSICS_SHARE = 0.003
+# Stamps that jump back by more than this are a new beginning, e.g. of a bag that is played again.
+RESTART_S = 1.0
 
 
 def sentence_of(
@@ -112,11 +116,6 @@ def _out_of_step(cause: str, figures: Mapping[str, float]) -> str:
 
 
 __all__ = ["Monitor", "MonitorSettings", "MonitoringError", "Observation", "State"]
-
-# The intrinsics have changed when they displace a pixel by this share of the image's width.
-INTRINSICS_SHARE = 0.003
-# Stamps that jump back by more than this are a new beginning, e.g. of a bag that is played again.
-RESTART_S = 1.0
 
 
 class Monitor:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a drawn outline meets the edges of an image, and how much of that is chance."""
+"""Agreement of a drawn outline with the edges of an image, chance taken off."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ FREE = Parameters(lag=True, mask_bias=False, lag_sigma_s=0.15)
 STOP_PX = 0.1
 # Whether a gap of the joint states is too long has been judged before.
 _ANY_GAP_NS = 2**62
+MAX_POINTS = 240
+# An edge belongs to the outline when it is this close, working pixels.
+CLOSE_PX = 1.0
+# Displacements at which an outline meets edges by chance only, working pixels.
+ELSEWHERE_PX = 12.0 * np.array(
+    [[1, 0], [0, 1], [-1, 0], [0, -1], [0.7, 0.7], [-0.7, 0.7], [0.7, -0.7], [-0.7, -0.7]]
+)
+BORDER_PX = 2.0
 
 
 @dataclass(frozen=True)
@@ -278,16 +286,6 @@ def _peak(scores: NDArray[np.floating]) -> NDArray[np.float64]:
     row, column = np.unravel_index(int(np.argmax(scores)), scores.shape)
     reach = scores.shape[0] // 2
     return np.array([column - reach, row - reach], dtype=np.float64)
-
-
-MAX_POINTS = 240
-# An edge belongs to the outline when it is this close, working pixels.
-CLOSE_PX = 1.0
-# Displacements at which an outline meets edges by chance only, working pixels.
-ELSEWHERE_PX = 12.0 * np.array(
-    [[1, 0], [0, 1], [-1, 0], [0, -1], [0.7, 0.7], [-0.7, 0.7], [0.7, -0.7], [-0.7, -0.7]]
-)
-BORDER_PX = 2.0
 
 
 def in_view(outline: Outline, camera: Camera, number: int = 0) -> NDArray[np.intp]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a monitor can find, and its settings."""
+"""Findings and settings of a monitor."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Whether an image is blurred all over, compared with those before it."""
+"""Blur of an image as a whole, compared with those before it."""
 
 from __future__ import annotations
 
@@ -46,6 +46,16 @@ FOREIGN_FACTOR = 1.3
 FOREIGN_SHARE = 0.003
 # Part of the background is hidden below this share of the corners that are usually recognised.
 HIDDEN_BACKGROUND_SHARE = 0.9
+GRID = (6, 8)
+DARK = 10.0
+# Only the parts of the image with most detail lose any when the image is blurred.
+DETAILED_QUANTILE = 0.5
+# Something in front of the camera leaves the detail in other parts as it is.
+INTACT_QUANTILE = 0.75
+# An image is blurred when even these parts have less than this share of their usual detail.
+BLURRED_SHARE = 0.6
+USUAL_RATE = 0.05
+_LOGARITHM = np.log(np.arange(256, dtype=np.float32) + DARK)
 
 
 @dataclass(frozen=True)
@@ -289,19 +299,6 @@ def _rotation_deg(motion: NDArray[np.float64], camera: Camera) -> float:
     pan, tilt = (motion[:, :2] @ centre + motion[:, 2] - centre) / np.diag(camera.K)[:2]
     roll = 0.5 * (motion[1, 0] - motion[0, 1])
     return float(np.degrees(np.linalg.norm([np.arctan(pan), np.arctan(tilt), roll])))
-
-
-GRID = (6, 8)
-DARK = 10.0
-# Only the parts of the image with most detail lose any when the image is blurred.
-DETAILED_QUANTILE = 0.5
-# Something in front of the camera leaves the detail in other parts as it is.
-INTACT_QUANTILE = 0.75
-# An image is blurred when even these parts have less than this share of their usual detail.
-BLURRED_SHARE = 0.6
-USUAL_RATE = 0.05
-
-_LOGARITHM = np.log(np.arange(256, dtype=np.float32) + DARK)
 
 
 class BlurCheck:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keeps calibrated cameras in the TF tree, on the edge that leaves it a tree."""
+"""Broadcast of calibrated cameras on the edge of the TF tree that leaves it a tree."""
 
 from __future__ import annotations
 

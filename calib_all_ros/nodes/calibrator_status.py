@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How it stands with the calibrator: for people, for diagnostics, and the verdict for programs."""
+"""Status of the calibrator: for people, for diagnostics, and the verdict for programs."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from calib_all_ros.nodes.executable import log_sentence, steady_timer
 from calib_all_ros.nodes.messages import LATCHED, diagnostic
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.store import ResultStore
+
+_DIAGNOSE_EVERY_S = 1.0
 
 
 class AcceptedResult:
@@ -71,9 +73,6 @@ class AcceptedResult:
         if self._broadcaster is not None:
             self._broadcaster.withdraw(self._options.name)
         self.path = ""
-
-
-_DIAGNOSE_EVERY_S = 1.0
 
 
 class CalibratorStatus:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the calibrator shows of a result: pictures, pose and markers, kept for late listeners."""
+"""Views of a result: pictures, pose and markers, kept for late listeners."""
 
 from __future__ import annotations
 
@@ -26,6 +26,15 @@ from calib_all_ros.nodes.solve_requests import GivenMark, MarkImage, Solved
 from calib_all_ros.results.records import Status
 
 _SECOND_NS = 1_000_000_000
+_COLOURS: dict[Status, tuple[float, float, float]] = {
+    "accepted": (0.0, 0.9, 0.35),
+    "warning": (1.0, 0.75, 0.0),
+    "rejected": (1.0, 0.27, 0.27),
+}
+_PATH_COLOUR = (0.3, 0.6, 1.0)
+_LINE_M = 0.004
+_TEXT_M = 0.06
+_TEXT_ABOVE_M = 0.12
 
 
 class MarkClicks:
@@ -89,15 +98,6 @@ _TOPICS = {
     "pose": PoseWithCovarianceStamped,
     "markers": MarkerArray,
 }
-_COLOURS: dict[Status, tuple[float, float, float]] = {
-    "accepted": (0.0, 0.9, 0.35),
-    "warning": (1.0, 0.75, 0.0),
-    "rejected": (1.0, 0.27, 0.27),
-}
-_PATH_COLOUR = (0.3, 0.6, 1.0)
-_LINE_M = 0.004
-_TEXT_M = 0.06
-_TEXT_ABOVE_M = 0.12
 
 
 class ResultViews:

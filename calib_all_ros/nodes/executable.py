@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the nodes run: start, spin, end in order, with an exit code that tells how it went."""
+"""Run of a node: start, spin, end in order, with an exit code that tells how it went."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 from calib_all_ros.errors import EXIT_BAD_INPUT, EXIT_INTERNAL_ERROR, CalibAllError
+
+# A signal is noticed after that long, when no message wakes the executor.
+_LONGEST_WAIT_S = 0.2
 
 
 def log_sentence(node: Node, level: str, sentence: str) -> None:
@@ -44,10 +47,6 @@ def steady_timer(node: Node, period_s: float, callback: Callable[[], None]) -> A
     A node that watches for silence must notice that a player with its /clock has stopped.
     """
     return node.create_timer(period_s, callback, clock=Clock(clock_type=ClockType.STEADY_TIME))
-
-
-# A signal is noticed after that long, when no message wakes the executor.
-_LONGEST_WAIT_S = 0.2
 
 
 class Finished(Exception):  # noqa: N818, it is no error

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the launch files share: arguments that become parameters of the nodes.
+"""Arguments of the launch files, which become parameters of the nodes.
 
 The defaults that --show-args tells are those of config/*.yaml. An argument that is not given leaves
 its parameter alone, so that a parameter file can set it. Imports nothing but ROS's own launch

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looks at images in a thread of its own: the newest counts, the others are dropped."""
+"""Examination of images in a thread of its own: the newest counts, the others are dropped."""
 
 from __future__ import annotations
 
@@ -34,6 +34,20 @@ from calib_all_ros.recording.bag_topics import is_rectified
 from calib_all_ros.recording.camera_info import CameraInfo, camera_of
 
 _JOINT_DEPTH = 500
+# Joint states are kept for so long, by their stamps.
+JOINTS_S = 4.0
+# An image waits for joint states so much after its stamp: they tell whether it is stamped early.
+AFTERMATH_NS = 250_000_000
+PATIENCE_S = 0.5
+LOOK_AGAIN_S = 0.02
+BEFORE_IMAGE_S = 1.0
+MAX_WAITING_IMAGES = 4
+CLOSING_S = 5.0
+# Images that come at the rate wanted, or a little too early, are not dropped.
+EARLY_SHARE = 0.9
+# At 1 kHz this is what comes while the robot is loaded.
+MAX_WAITING_JOINTS = 20_000
+OUTLINE_PX = 2
 
 
 class MonitorInputs:
@@ -132,22 +146,6 @@ class MonitorInputs:
 
     def _describe(self, kind: str, data: bytes) -> None:
         self.description = self._reader.text(data)
-
-
-# Joint states are kept for so long, by their stamps.
-JOINTS_S = 4.0
-# An image waits for joint states so much after its stamp: they tell whether it is stamped early.
-AFTERMATH_NS = 250_000_000
-PATIENCE_S = 0.5
-LOOK_AGAIN_S = 0.02
-BEFORE_IMAGE_S = 1.0
-MAX_WAITING_IMAGES = 4
-CLOSING_S = 5.0
-# Images that come at the rate wanted, or a little too early, are not dropped.
-EARLY_SHARE = 0.9
-# At 1 kHz this is what comes while the robot is loaded.
-MAX_WAITING_JOINTS = 20_000
-OUTLINE_PX = 2
 
 
 @dataclass(frozen=True)

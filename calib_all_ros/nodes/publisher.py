@@ -24,6 +24,8 @@ from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import FILE_NAME, Calibration
 from calib_all_ros.results.store import ResultStore
 
+_LOOK_EVERY_S = 1.0
+
 
 class PublisherParameterError(CalibAllError):
     """The publisher's parameters contradict each other."""
@@ -78,9 +80,6 @@ class PublisherParameters:
     def all_names(self) -> tuple[str, ...]:
         """The named results, each once."""
         return tuple(dict.fromkeys((*([self.name] if self.name else []), *self.names)))
-
-
-_LOOK_EVERY_S = 1.0
 
 
 class RejectedError(ResultError):

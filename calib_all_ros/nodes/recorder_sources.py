@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the recorder listens to, and what it hears there: messages, or silence."""
+"""Sources of the recorder: topics, their messages, and silence."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How it stands with the recorder: for people, for the log and for diagnostics."""
+"""Status of the recorder: for people, for the log and for diagnostics."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from calib_all_ros.nodes.messages import LATCHED, diagnostic
 _SERVICES = ("start", "stop", "discard")
 # The recorder answers at once, except that closing a large bag takes a moment.
 _PATIENCE_S = 30.0
+_REPEAT_LOG_S = 5.0
+_LOGGED_AS = {"error": "error", "warn": "warn", "hint": "ok", "note": "ok"}
 
 
 class RecorderClient:
@@ -77,10 +79,6 @@ class RecorderClient:
         if response is None:
             return False, f"{name} gave no answer within {_PATIENCE_S:.0f} s"
         return bool(response.success), str(response.message)
-
-
-_REPEAT_LOG_S = 5.0
-_LOGGED_AS = {"error": "error", "warn": "warn", "hint": "ok", "note": "ok"}
 
 
 class RecorderStatus:

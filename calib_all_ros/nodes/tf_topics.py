@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What goes over /tf_static and /tf: this process's fixed edges out, everybody's edges in.
+"""Traffic on /tf_static and /tf: this process's fixed edges out, everybody's edges in.
 
 tf2_ros would do for neither: its static broadcaster cannot take an edge back, and its listener does
 not tell what it heard from others apart from what its own process said.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws what people look at after a calibration."""
+"""Pictures of a calibration: what people look at."""
 
 from __future__ import annotations
 

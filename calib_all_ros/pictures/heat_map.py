@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How similar each place of an image is to reference marks, and what was made of it.
+"""Heat map of the similarity to reference marks, and what was made of it.
 
 As figure 4 of the CalibAll paper, the similarity in colours on the image and a star where it is
 highest; beside it the reference picture, for a wrong match is often plain to see there.

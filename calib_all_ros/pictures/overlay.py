@@ -16,6 +16,26 @@ from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.kinematics import Kinematics
 from calib_all_ros.solving.estimate import Estimate
 
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+_SCALE = 0.45
+_SMALLEST_SCALE = 0.3
+_LINE_PX = 20
+_MARGIN_PX = 6
+_SWATCH_PX = 22
+_BACKGROUND = 24
+_TEXT = (235, 235, 235)
+Image = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Colour = tuple[int, int, int]
+BEFORE: Colour = (255, 140, 0)
+AFTER: Colour = (0, 230, 90)
+TARGET: Colour = (80, 160, 255)
+_SUBPIXEL_BITS = 4
+_ENLARGED = 4
+_DASH_PX = 6
+_GAP_PX = 5
+_TINT = 0.35
+
 
 def save_png(path: Path, image: NDArray[np.uint8]) -> None:
     """Write an RGB (H, W, 3) image as PNG, atomically.
@@ -41,16 +61,6 @@ def estimate_of(calibration: Calibration, kinematics: Kinematics) -> Estimate:
         focal_scale=calibration.focal_scale or 1.0,
         joint_offsets=offsets,
     )
-
-
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_SCALE = 0.45
-_SMALLEST_SCALE = 0.3
-_LINE_PX = 20
-_MARGIN_PX = 6
-_SWATCH_PX = 22
-_BACKGROUND = 24
-_TEXT = (235, 235, 235)
 
 
 @dataclass(frozen=True)
@@ -126,21 +136,6 @@ def _write(bar: Image, text: str, origin: tuple[int, int], scale: float) -> None
 
 def _width(text: str, scale: float) -> int:
     return int(cv2.getTextSize(text, _FONT, scale, 1)[0][0])
-
-
-Image = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Colour = tuple[int, int, int]
-
-BEFORE: Colour = (255, 140, 0)
-AFTER: Colour = (0, 230, 90)
-TARGET: Colour = (80, 160, 255)
-
-_SUBPIXEL_BITS = 4
-_ENLARGED = 4
-_DASH_PX = 6
-_GAP_PX = 5
-_TINT = 0.35
 
 
 def draw_outline(

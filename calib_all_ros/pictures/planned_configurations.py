@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How the camera will about see the robot in configurations that are planned."""
+"""Pictures of planned configurations, about as the camera will see them."""
 
 from __future__ import annotations
 

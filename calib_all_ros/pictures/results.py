@@ -37,6 +37,22 @@ from calib_all_ros.solving.observations import View, make_view, match_joints
 
 _GAP_PX = 6
 _BACKGROUND = 60
+Image = NDArray[np.uint8]
+MAX_OVERLAYS = 8
+STAGE_BEFORE = "coarse"
+# Captions and lines have a fixed size, too small for larger pictures.
+LARGEST_WIDTH_PX = 1920
+_TILE_WIDTH_PX = 320
+_BORDER_PX = 5
+_MOST_COLUMNS = 6
+_LEFT_OUT: Colour = (255, 70, 70)
+_VERDICT_COLOURS: dict[Status, Colour] = {
+    "accepted": AFTER,
+    "warning": (255, 190, 0),
+    "rejected": _LEFT_OUT,
+}
+_BAR = 24
+_HEADLINE_PX = 40
 
 
 def contact_sheet(
@@ -88,25 +104,7 @@ def _fitted(tile: Image, width_px: int) -> Image:
     return np.asarray(cv2.resize(tile, size, interpolation=method), dtype=np.uint8)
 
 
-Image = NDArray[np.uint8]
-
-MAX_OVERLAYS = 8
 CONTACT_SHEET_NAME = "contact_sheet.png"
-STAGE_BEFORE = "coarse"
-
-# Captions and lines have a fixed size, too small for larger pictures.
-LARGEST_WIDTH_PX = 1920
-_TILE_WIDTH_PX = 320
-_BORDER_PX = 5
-_MOST_COLUMNS = 6
-_LEFT_OUT: Colour = (255, 70, 70)
-_VERDICT_COLOURS: dict[Status, Colour] = {
-    "accepted": AFTER,
-    "warning": (255, 190, 0),
-    "rejected": _LEFT_OUT,
-}
-_BAR = 24
-_HEADLINE_PX = 40
 
 
 def write_pictures(

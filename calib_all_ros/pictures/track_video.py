@@ -34,6 +34,20 @@ from calib_all_ros.tracking.track import ImageSequence
 _ANIMATED = 0x02
 _WHOLE_FRAME = 0x02  # replaces what was there instead of being blended with it
 _LARGEST_PX = 1 << 14
+Array = NDArray[np.float64]
+TRACK_PICTURE_NAME = "track.png"
+TRACK_VIDEO_NAME = "track.webp"
+MOST_FRAMES = 90
+_WIDTH_PX = 480
+_SHOWN_MS = 125
+# Of the image's width, what is seen from near.
+_NEAR = 1 / 8
+_TRAIL_IMAGES = 25
+_SHRINK = cv2.INTER_AREA
+_LEGEND = (
+    LegendEntry("followed", FOLLOWED),
+    LegendEntry("lost; where the final pose puts it", LOST),
+)
 
 
 def animated_webp(frames: Iterable[Image], duration_ms: int, quality: int = 70) -> bytes:
@@ -85,24 +99,6 @@ def _dimensions(shape: tuple[int, ...]) -> bytes:
 
 def _chunk(name: bytes, content: bytes) -> bytes:
     return name + struct.pack("<I", len(content)) + content + b"\0" * (len(content) % 2)
-
-
-Array = NDArray[np.float64]
-
-TRACK_PICTURE_NAME = "track.png"
-TRACK_VIDEO_NAME = "track.webp"
-MOST_FRAMES = 90
-
-_WIDTH_PX = 480
-_SHOWN_MS = 125
-# Of the image's width, what is seen from near.
-_NEAR = 1 / 8
-_TRAIL_IMAGES = 25
-_SHRINK = cv2.INTER_AREA
-_LEGEND = (
-    LegendEntry("followed", FOLLOWED),
-    LegendEntry("lost; where the final pose puts it", LOST),
-)
 
 
 def write_track(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the camera is before it is calibrated: a rough pose, and how rough it is."""
+"""Prior of the camera's pose before it is calibrated: a rough pose, and how rough it is."""
 
 from __future__ import annotations
 

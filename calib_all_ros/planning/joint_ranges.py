@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which joints move in a plan, between which positions, and where the others stay."""
+"""Ranges of the joints that move in a plan, and places of the others."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ from calib_all_ros.collection.coverage import end_effectors
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.robot.kinematics import Kinematics
 
-
-class PlanningError(CalibAllError):
-    """No configurations can be proposed as asked; the message says why and what to do."""
-
-
 # Files are for people, too; this is far below what a controller reaches.
 DECIMALS = 4
 _LARGEST_MARGIN = 0.45
+
+
+class PlanningError(CalibAllError):
+    """No configurations can be proposed as asked; the message says why and what to do."""
 
 
 @dataclass(frozen=True, eq=False)

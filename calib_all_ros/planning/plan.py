@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Proposes joint configurations in which a recording tells most about the camera's pose.
+"""Plans of joint configurations in which a recording tells most about the camera's pose.
 
 Random configurations that keep to the limits are rated by what their outlines would say
 (`information`), the best set is chosen (`selection`) and put into an order that moves the arm

@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 from calib_all_ros.planning.information import Information
 from calib_all_ros.solving.estimate import POSE_SIZE
 
+_EXCHANGE_PASSES = 3
+_LEAST_GAIN = 1e-6
+
 
 def short_tour(distance: NDArray[np.float64]) -> list[int]:
     """Order places so that the way through them is short.
@@ -61,10 +64,6 @@ def longest_joint_moves(positions: NDArray[np.float64]) -> NDArray[np.float64]:
     An arm whose joints are about equally fast takes as long as that joint does.
     """
     return np.asarray(np.abs(positions[:, None] - positions[None]).max(axis=2))
-
-
-_EXCHANGE_PASSES = 3
-_LEAST_GAIN = 1e-6
 
 
 def select(

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From a bag to a Recording."""
+"""Loading of a bag as a Recording."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is left of bag files that were cut off or damaged, read without their index.
+"""Recovery of bag files that were cut off or damaged, read without their index.
 
 A recorder that is killed leaves a file without index; a full disk leaves half a record at its end.
 Everything before the damage is as good as ever.

@@ -20,6 +20,13 @@ from calib_all_ros.recording.recording import RecordingError
 
 _SUFFIXES = (".mcap", ".db3", ".bag")
 _COMPRESSED_SUFFIXES = (".zstd", ".zst")
+IMAGE = "sensor_msgs/msg/Image"
+COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
+CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
+JOINT_STATE = "sensor_msgs/msg/JointState"
+STRING = "std_msgs/msg/String"
+TF_MESSAGE = "tf2_msgs/msg/TFMessage"
+USED_TYPES = frozenset((IMAGE, COMPRESSED_IMAGE, CAMERA_INFO, JOINT_STATE, STRING, TF_MESSAGE))
 
 
 @dataclass(frozen=True)
@@ -110,15 +117,6 @@ def _read_metadata(
         return names, promised, int(document["message_count"]), ()
     except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, ValueError):
         return [], {}, None, (f"{path} cannot be read: the files of its folder are taken",)
-
-
-IMAGE = "sensor_msgs/msg/Image"
-COMPRESSED_IMAGE = "sensor_msgs/msg/CompressedImage"
-CAMERA_INFO = "sensor_msgs/msg/CameraInfo"
-JOINT_STATE = "sensor_msgs/msg/JointState"
-STRING = "std_msgs/msg/String"
-TF_MESSAGE = "tf2_msgs/msg/TFMessage"
-USED_TYPES = frozenset((IMAGE, COMPRESSED_IMAGE, CAMERA_INFO, JOINT_STATE, STRING, TF_MESSAGE))
 
 
 class RawMessage(NamedTuple):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which of a bag's topics to use, where the user does not say."""
+"""Choice of a bag's topics, where the user does not say."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ from calib_all_ros.recording.camera_info import CameraInfo
 from calib_all_ros.recording.image_coding import is_depth
 from calib_all_ros.recording.joint_topics import JointMessage
 from calib_all_ros.recording.recording import RecordingError
+
+_COMPRESSED = "/compressed"
 
 
 class ImageEntry(NamedTuple):
@@ -155,9 +157,6 @@ def _add_static_transform(index: BagIndex, message: Any) -> None:
         return
     T_parent_child = from_quaternion_xyzw(quaternion, translation)
     index.static_transforms[child] = StaticTransform(parent, child, T_parent_child)
-
-
-_COMPRESSED = "/compressed"
 
 
 def image_topics(bag: Bag) -> list[str]:

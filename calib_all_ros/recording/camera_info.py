@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From `sensor_msgs/CameraInfo` to the camera of the images that go with it."""
+"""Cameras from `sensor_msgs/CameraInfo`, for the images that go with it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from calib_all_ros.geometry.camera import Camera, CameraError
 from calib_all_ros.recording.recording import RecordingError
+
+DEFAULT_OPTICAL_FRAME = "camera_color_optical_frame"
+_MODELS = {
+    "plumb_bob": "plumb_bob",
+    "rational_polynomial": "rational_polynomial",
+    "equidistant": "equidistant",
+    "fisheye": "equidistant",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,15 +126,6 @@ def camera_document(
         "base_frame": base_frame,
         "T_cam_base": None if T_camera_base is None else np.asarray(T_camera_base).tolist(),
     }
-
-
-DEFAULT_OPTICAL_FRAME = "camera_color_optical_frame"
-_MODELS = {
-    "plumb_bob": "plumb_bob",
-    "rational_polynomial": "rational_polynomial",
-    "equidistant": "equidistant",
-    "fisheye": "equidistant",
-}
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which frames of a recording to calibrate from: sharp ones, in poses that differ."""
+"""Choice of the frames to calibrate from: sharp ones, in poses that differ."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ SMALLEST_MOTION_RAD = 0.02
 # When so few of the images have joint states, something is wrong with the recording.
 _FEW = 0.5
 _SECOND_NS = 1e9
+_SMALLEST_RANGE = 0.05
+_BLURRED = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,10 +100,6 @@ def require_motion(positions: ArrayLike, names: Sequence[str]) -> None:
             "the robot does not move, so there is nothing to calibrate from (the joint that moves "
             f"most, {joint}, moves by {largest:.4f} rad): record it in different poses"
         )
-
-
-_SMALLEST_RANGE = 0.05
-_BLURRED = 0.5
 
 
 def sharpness(image: NDArray[np.uint8]) -> float:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From arrays to the bytes of JPEG and PNG files."""
+"""Encoding of arrays as JPEG and PNG files."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The .npz that ManiUniCon's tools/calibration/save_diff_optim_data.py writes."""
+"""Recordings as the .npz that ManiUniCon's tools/calibration/save_diff_optim_data.py writes."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one type that every kind of recording is read into."""
+"""Recording: the one type that every kind is read into."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from calib_all_ros.geometry.frame_tree import StaticTransform
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 
 _EDGE_BYTES = 1 << 20
+RgbImage = NDArray[np.uint8]
+Mask = NDArray[np.bool_]
+Frame = TypeVar("Frame", covariant=True)
 
 
 def fingerprint(files: Iterable[Path]) -> str:
@@ -35,11 +38,6 @@ def fingerprint(files: Iterable[Path]) -> str:
             file.seek(max(size - _EDGE_BYTES, min(size, _EDGE_BYTES)))
             digest.update(file.read())
     return digest.hexdigest()
-
-
-RgbImage = NDArray[np.uint8]
-Mask = NDArray[np.bool_]
-Frame = TypeVar("Frame", covariant=True)
 
 
 class RecordingError(CalibAllError):

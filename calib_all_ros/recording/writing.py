@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Write recordings: the folder layout, and bags of ROS 2."""
+"""Writing of recordings: the folder layout, and bags of ROS 2."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a rendered silhouette's outline passes between pixel centres, and how it moves.
+"""Outline of a rendered silhouette between pixel centres, and its derivatives.
 
 What nvdiffrast's anti-aliasing rests on (Laine et al., "Modular Primitives for High-Performance
 Differentiable Rendering", 2020, section 3.6), for silhouettes against the background. nvdiffrast

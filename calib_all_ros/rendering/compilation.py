@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Notices when numba compiles, so that the first run can say what it is waiting for."""
+"""Notice of numba's compilation, so that the first run can say what it is waiting for."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The robot as it appears in a camera's own image, lens distortion included.
+"""Robot as it appears in a camera's own image, lens distortion included.
 
 The rasteriser draws straight edges only, so a distorted image is sampled from the image of a
 pinhole camera on the same optical axis that covers all of it.
@@ -18,6 +18,17 @@ from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.rendering.rasteriser import BACKGROUND, render, silhouettes
 from calib_all_ros.robot.surface import RobotSurface
 
+# Beyond that far off the axis a pinhole image grows without bounds.
+_LARGEST_HALF_ANGLE = np.radians(75.0)
+# How much finer than the raw image the canvas is: outlines are then right to a sixth of a pixel.
+_FINER = 3.0
+_LARGEST_GROWTH = 16.0
+_MOST_CANVAS_PIXELS = 24_000_000
+_KNOT_DISTANCE_PX = 8
+_FEWEST_KNOTS = 6
+# Neighbouring pixels of a link that differ by more show different parts of it.
+_SAME_SURFACE = 0.02
+
 
 def raw_silhouette(
     surface: RobotSurface, T_camera_link: NDArray[np.float64], camera: Camera
@@ -30,18 +41,6 @@ def raw_silhouette(
         camera: Any camera.
     """
     return np.asarray(RawView(camera).silhouettes(surface, T_camera_link[None])[0])
-
-
-# Beyond that far off the axis a pinhole image grows without bounds.
-_LARGEST_HALF_ANGLE = np.radians(75.0)
-# How much finer than the raw image the canvas is: outlines are then right to a sixth of a pixel.
-_FINER = 3.0
-_LARGEST_GROWTH = 16.0
-_MOST_CANVAS_PIXELS = 24_000_000
-_KNOT_DISTANCE_PX = 8
-_FEWEST_KNOTS = 6
-# Neighbouring pixels of a link that differ by more show different parts of it.
-_SAME_SURFACE = 0.02
 
 
 @dataclass(frozen=True, eq=False)

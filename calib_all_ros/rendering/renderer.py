@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What can draw the robot, and how to get it by its name."""
+"""Renderers of the robot, by their names."""
 
 from __future__ import annotations
 

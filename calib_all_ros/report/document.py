@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page shows, collected from a calibration and whatever evidence there is of it."""
+"""Content of the page, collected from a calibration and whatever evidence there is of it."""
 
 from __future__ import annotations
 
@@ -32,6 +32,8 @@ from calib_all_ros.results.paste import static_transform_publisher, urdf_origin
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.settings import Settings
 from calib_all_ros.solving.observations import make_view
+
+MOST_PICTURES = 6
 
 
 @dataclass(frozen=True)
@@ -165,9 +167,6 @@ def _nuisances(calibration: Calibration) -> str:
         largest = max(calibration.joint_offsets.items(), key=lambda item: abs(item[1]))
         parts.append(f"joints off by up to {largest[1]:+.4f} rad or m ({largest[0]})")
     return ", ".join(parts)
-
-
-MOST_PICTURES = 6
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Writing a file so that a reader sees the old content or the new one, never half of it."""
+"""Atomic writing: a reader sees the old content or the new one, never half of it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What people look at after a calibration: pictures, and lines in the robot's base frame."""
+"""Display of a result: pictures, and lines in the robot's base frame."""
 
 from __future__ import annotations
 

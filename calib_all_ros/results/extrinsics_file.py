@@ -23,6 +23,22 @@ from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.store import ResultStore
 
+Direction = Literal["T_base_camera", "T_camera_base"]
+DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
+_SPELLINGS: dict[str, Direction] = {
+    "T_base_camera": "T_base_camera",
+    "T_base_cam": "T_base_camera",
+    "T_camera_base": "T_camera_base",
+    "T_cam_base": "T_camera_base",
+}
+_POSES = ("transform", "transformation", "pose", "extrinsics", "extrinsic", "matrix", "T")
+_TRANSLATIONS = ("translation", "translation_m", "position", "t")
+_ROTATIONS = ("rotation", "orientation", "quaternion", "R")
+# Numbers in files are often rounded to a few digits.
+_ROUNDING = 1e-3
+# No camera sees a robot from there; the unit is wrong.
+FARTHEST_M = 100.0
+
 
 def in_frames(
     given: GivenExtrinsics,
@@ -99,24 +115,6 @@ def _converted(given: GivenExtrinsics, frame: str, wanted: str) -> str:
     return (
         f"{given.source} speaks of '{frame}'; converted to '{wanted}' by the recording's /tf_static"
     )
-
-
-Direction = Literal["T_base_camera", "T_camera_base"]
-DIRECTIONS: tuple[Direction, ...] = get_args(Direction)
-
-_SPELLINGS: dict[str, Direction] = {
-    "T_base_camera": "T_base_camera",
-    "T_base_cam": "T_base_camera",
-    "T_camera_base": "T_camera_base",
-    "T_cam_base": "T_camera_base",
-}
-_POSES = ("transform", "transformation", "pose", "extrinsics", "extrinsic", "matrix", "T")
-_TRANSLATIONS = ("translation", "translation_m", "position", "t")
-_ROTATIONS = ("rotation", "orientation", "quaternion", "R")
-# Numbers in files are often rounded to a few digits.
-_ROUNDING = 1e-3
-# No camera sees a robot from there; the unit is wrong.
-FARTHEST_M = 100.0
 
 
 @dataclass(frozen=True, eq=False)

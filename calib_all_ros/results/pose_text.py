@@ -18,6 +18,7 @@ _LENGTHS = ("x", "y", "z")
 _QUATERNION = ("qx", "qy", "qz", "qw")
 _ANGLES = ("roll", "pitch", "yaw")
 _FRAMES = ("frame-id", "child-frame-id")
+Parsed = tuple[NDArray[np.float64], str | None, str | None]
 
 
 def parse_pose(text: str, direction: Direction | None = None) -> GivenExtrinsics:
@@ -55,9 +56,6 @@ def parse_pose(text: str, direction: Direction | None = None) -> GivenExtrinsics
     if direction == "T_camera_base":
         return GivenExtrinsics(T, SOURCE, child, parent)
     return GivenExtrinsics(se3.invert(T), SOURCE, parent, child)
-
-
-Parsed = tuple[NDArray[np.float64], str | None, str | None]
 
 
 def _flags(words: list[str], text: str) -> Parsed:

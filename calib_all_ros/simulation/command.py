@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulates a recording and writes it to disk."""
+"""Simulation of a recording to disk."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What to simulate."""
+"""Settings of a simulation."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Simulates a recording of a moving robot seen by a fixed camera, with the truth."""
+"""Simulated recordings of a moving robot seen by a fixed camera, with the truth."""
 
 from __future__ import annotations
 

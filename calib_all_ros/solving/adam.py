@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit silhouettes by gradient descent on the squared mask loss: the refinement of CalibAll.
+"""Gradient descent of silhouettes on the squared mask loss: the refinement of CalibAll.
 
 The paper (section 3.3, as EasyHeC before it) renders the robot with nvdiffrast and runs Adam for
 10,000 iterations. It serves as the yardstick for `silhouette_fit`, and as the answer to "what would

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the rendered outline to the edges in the images: the last tenths of a pixel."""
+"""Fit of the rendered outline to the edges in the images: the last tenths of a pixel."""
 
 from __future__ import annotations
 

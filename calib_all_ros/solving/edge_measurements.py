@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find where the robot ends in the images themselves, to a fraction of a pixel.
+"""Edges of the robot in the images themselves, to a fraction of a pixel.
 
 Across a silhouette edge a pixel is a mixture of robot and background (alpha matting). With the
 background known from other frames and the robot's colour read just inside, the edge is where the

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One robust Gauss-Newton step on outline measurements, whatever measured them.
+"""Robust Gauss-Newton steps on outline measurements, whatever measured them.
 
 A measurement says: along a direction in the image, the predicted outline point is ``residual``
 pixels beyond where the outline was observed. Masks and image edges both speak this language.

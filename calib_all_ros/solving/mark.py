@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""From one mark on a link to a camera pose to start from: the paper's coarse stage."""
+"""Start from one mark on a link: the paper's coarse stage."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compare a rendered outline with masks, in both directions.
+"""Comparison of a rendered outline with masks, in both directions.
 
 Each rendered outline pixel is measured in the signed distance field of the mask, and each
 outline pixel of the mask against the nearest rendered one. One direction alone collapses: a

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where every link of the robot was when each image was taken."""
+"""Motion of the robot: where every link was when each image was taken."""
 
 from __future__ import annotations
 

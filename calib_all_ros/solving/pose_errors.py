@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How a small motion of the robot before the camera reads as a motion of the camera."""
+"""Pose errors, differences, and the camera's motion for a small motion of the robot."""
 
 from __future__ import annotations
 

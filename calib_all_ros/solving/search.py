@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Find the camera when nothing is known about where it is.
+"""Search for the camera when nothing is known about where it is.
 
 Thousands of camera hypotheses are scored on small pictures of a few, very different robot
 configurations; the best few, kept diverse, are refined.

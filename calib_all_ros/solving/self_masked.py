@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Refine a camera pose from images and joint angles alone.
+"""Refinement of a camera pose from images and joint angles alone.
 
 Alternates between segmenting the robot with the help of the current estimate and fitting the
 estimate to that segmentation, while the band around the rendered silhouette in which the images

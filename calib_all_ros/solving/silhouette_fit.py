@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Fit the rendered silhouettes to masks: multi-frame, two-sided, coarse to fine, robust.
+"""Fit of rendered silhouettes to masks: multi-frame, two-sided, coarse to fine, robust.
 
 The image pyramid gives the basin of convergence (an eighth of the size pulls in errors of 25 cm
 and 15 degrees), the full size gives the accuracy.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Points around a mark that are tracked with it, and what all of them together say of the mark.
+"""Neighbours of a mark that are tracked with it, and what all together say of it.
 
 A tracker of single points slips from one body to another and calls that visible. Neighbours on the
 same body slip at other times. Near the mark a body moves in the image almost as a similarity, so

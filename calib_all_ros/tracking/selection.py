@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which tracker follows the mark."""
+"""Selection of the tracker."""
 
 from __future__ import annotations
 

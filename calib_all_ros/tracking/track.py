@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where a mark is in each image of a recording: what every tracker returns."""
+"""Track of a mark through the images of a recording: what every tracker returns."""
 
 from __future__ import annotations
 
