@@ -25,12 +25,12 @@ from benchmarks.dataset_episodes import write_dataset
 from benchmarks.reporting import add_output_argument, markdown_table, publish
 from calib_all_ros.dataset.background import background_of, displacement_px, likeness
 from calib_all_ros.dataset.discovery import find_episodes
-from calib_all_ros.dataset.engine import Engine, SingleProcess, Work
+from calib_all_ros.dataset.engine import Engine, Job, SingleProcess
 from calib_all_ros.dataset.episodes import DatasetSelection
 from calib_all_ros.dataset.jobs import EpisodeJob, SetupJob, SurveyJob
 from calib_all_ros.dataset.journal import Journal
 from calib_all_ros.dataset.outcomes import Row
-from calib_all_ros.dataset.plan import Plan
+from calib_all_ros.dataset.plan import DatasetPlan
 from calib_all_ros.dataset.ray_engine import RayEngine
 from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.geometry import se3
@@ -62,7 +62,7 @@ class Timed(SingleProcess):
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
 
-    def map_unordered(self, jobs: Iterable[Work[Any]]) -> Iterator[tuple[int, Any]]:
+    def map_unordered(self, jobs: Iterable[Job[Any]]) -> Iterator[tuple[int, Any]]:
         """Do the jobs in order."""
         for number, job in enumerate(jobs):
             began = time.process_time()
@@ -98,7 +98,7 @@ def main() -> None:
 def _run(source: Path, out: Path, engine: Engine, **changes: Any) -> tuple[tuple[Row, ...], float]:
     """Return the rows and the wall time."""
     selection = DatasetSelection(InputSelection(masks=changes.pop("masks", "recorded")))
-    plan = Plan(out, selection, Settings(), **{"reports": "none", **changes})
+    plan = DatasetPlan(out, selection, Settings(), **{"reports": "none", **changes})
     began = time.perf_counter()
     with Journal(out) as journal:
         rows = DatasetRun(plan, engine, journal)(find_episodes(source))

@@ -12,13 +12,13 @@ from calib_all_ros.dataset.discovery import find_episodes
 from calib_all_ros.dataset.engine import SingleProcess
 from calib_all_ros.dataset.episodes import DatasetSelection
 from calib_all_ros.dataset.journal import Journal
-from calib_all_ros.dataset.plan import Plan
+from calib_all_ros.dataset.plan import DatasetPlan
 from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.dataset.table import write_tables
 
 if __name__ == "__main__":
     source, results = Path(sys.argv[1]), Path(sys.argv[2]).absolute()
-    plan = Plan(results, DatasetSelection(), Settings(), reports="none")
+    plan = DatasetPlan(results, DatasetSelection(), Settings(), reports="none")
     with Journal(results) as journal:
         rows = DatasetRun(plan, SingleProcess(), journal)(find_episodes(source))
     for row in rows:

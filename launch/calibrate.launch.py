@@ -9,59 +9,71 @@ from launch import LaunchDescription
 from launch.actions import LogInfo
 from launch_ros.actions import Node
 
-from calib_all_ros.nodes.launching import Launch, Option, description, share
+from calib_all_ros.nodes.launching import Launch, LaunchOption, description, share
 
 RECORDER = ("recorder",)
 CALIBRATOR = ("calibrator",)
 BOTH = ("recorder", "calibrator")
 INPUT = (
-    Option("name", "name to save the result under", nodes=CALIBRATOR),
-    Option("bag", "bag to play instead of listening, file or folder", nodes=RECORDER),
-    Option("recording", "finished recording to calibrate from, no recorder", nodes=CALIBRATOR),
-    Option("image_topic", "images, raw or compressed; empty: the only ones", nodes=BOTH),
-    Option("camera_info_topic", "intrinsics; empty: beside the images", nodes=BOTH),
-    Option("joint_topics", "joint states, with commas between several", list, nodes=BOTH),
-    Option("robot_description_topic", "the robot's URDF", nodes=RECORDER),
-    Option("urdf", "URDF or xacro file; empty: robot_description_topic", nodes=BOTH),
-    Option("mesh_paths", "folders with the URDF's packages, with commas", list, nodes=CALIBRATOR),
-    Option("base_frame", "link that the pose refers to; empty: root of the URDF", nodes=BOTH),
-    Option("camera", "file of intrinsics instead of camera_info", nodes=CALIBRATOR),
-    Option("joint_names", "joints of an .npz, with commas", list, nodes=CALIBRATOR),
-    Option("start_s", "use images from here on, seconds", float, nodes=CALIBRATOR),
-    Option("end_s", "use images up to here, seconds; 0: all", float, nodes=CALIBRATOR),
+    LaunchOption("name", "name to save the result under", nodes=CALIBRATOR),
+    LaunchOption("bag", "bag to play instead of listening, file or folder", nodes=RECORDER),
+    LaunchOption(
+        "recording", "finished recording to calibrate from, no recorder", nodes=CALIBRATOR
+    ),
+    LaunchOption("image_topic", "images, raw or compressed; empty: the only ones", nodes=BOTH),
+    LaunchOption("camera_info_topic", "intrinsics; empty: beside the images", nodes=BOTH),
+    LaunchOption("joint_topics", "joint states, with commas between several", list, nodes=BOTH),
+    LaunchOption("robot_description_topic", "the robot's URDF", nodes=RECORDER),
+    LaunchOption("urdf", "URDF or xacro file; empty: robot_description_topic", nodes=BOTH),
+    LaunchOption(
+        "mesh_paths", "folders with the URDF's packages, with commas", list, nodes=CALIBRATOR
+    ),
+    LaunchOption("base_frame", "link that the pose refers to; empty: root of the URDF", nodes=BOTH),
+    LaunchOption("camera", "file of intrinsics instead of camera_info", nodes=CALIBRATOR),
+    LaunchOption("joint_names", "joints of an .npz, with commas", list, nodes=CALIBRATOR),
+    LaunchOption("start_s", "use images from here on, seconds", float, nodes=CALIBRATOR),
+    LaunchOption("end_s", "use images up to here, seconds; 0: all", float, nodes=CALIBRATOR),
 )
 RECORDING = (
-    Option("mode", "continuous or stop_and_go", nodes=RECORDER),
-    Option("configurations", "file of joint configurations for stop_and_go", nodes=RECORDER),
-    Option("configuration_joints", "joints of a file without names", list, nodes=RECORDER),
-    Option("folder", "folder of recordings; empty: under the ROS home", nodes=RECORDER),
-    Option("auto_start", "begin when the robot moves, without ~/start", bool, nodes=RECORDER),
-    Option("auto_stop", "finish when it is enough, without ~/stop", bool, nodes=RECORDER),
-    Option("max_duration_s", "record no longer, seconds; 0: no limit", float, nodes=RECORDER),
-    Option("max_gigabytes", "record no more", float, nodes=RECORDER),
-    Option("min_free_gigabytes", "stop when no more is free on the disk", float, nodes=RECORDER),
-    Option("image_depth", "images kept by the middleware", int, nodes=RECORDER),
-    Option("joint_depth", "joint states kept by the middleware", int, nodes=RECORDER),
-    Option("queue_megabytes", "how much may wait for the disk", float, nodes=RECORDER),
+    LaunchOption("mode", "continuous or stop_and_go", nodes=RECORDER),
+    LaunchOption("configurations", "file of joint configurations for stop_and_go", nodes=RECORDER),
+    LaunchOption("configuration_joints", "joints of a file without names", list, nodes=RECORDER),
+    LaunchOption("folder", "folder of recordings; empty: under the ROS home", nodes=RECORDER),
+    LaunchOption("auto_start", "begin when the robot moves, without ~/start", bool, nodes=RECORDER),
+    LaunchOption("auto_stop", "finish when it is enough, without ~/stop", bool, nodes=RECORDER),
+    LaunchOption("max_duration_s", "record no longer, seconds; 0: no limit", float, nodes=RECORDER),
+    LaunchOption("max_gigabytes", "record no more", float, nodes=RECORDER),
+    LaunchOption(
+        "min_free_gigabytes", "stop when no more is free on the disk", float, nodes=RECORDER
+    ),
+    LaunchOption("image_depth", "images kept by the middleware", int, nodes=RECORDER),
+    LaunchOption("joint_depth", "joint states kept by the middleware", int, nodes=RECORDER),
+    LaunchOption("queue_megabytes", "how much may wait for the disk", float, nodes=RECORDER),
 )
 CALIBRATION = (
-    Option("masks", "robot masks: auto, recorded, a topic or a folder", nodes=CALIBRATOR),
-    Option("mark", "pixel u,v of a mark on the robot; none is needed", nodes=CALIBRATOR),
-    Option("mark_frame", "number of the image with the mark, from 0", int, nodes=CALIBRATOR),
-    Option("wait_for_mark", "wait for a click on ~/mark_image", bool, nodes=CALIBRATOR),
-    Option("eef_link", "link that carries the mark", nodes=CALIBRATOR),
-    Option("out", "folder for file, pictures and log of each solve", nodes=CALIBRATOR),
-    Option("auto_solve", "solve as soon as there is a recording", bool, nodes=CALIBRATOR),
-    Option("auto_accept", "take an accepted result without ~/accept", bool, "true", CALIBRATOR),
-    Option("force", "let ~/accept take a rejected result", bool, nodes=CALIBRATOR),
-    Option("publish_tf", "publish an accepted result as TF", bool, nodes=CALIBRATOR),
-    Option("tf_base_frame", "base frame's name in the TF tree, if another", nodes=CALIBRATOR),
-    Option("tf_optical_frame", "optical frame's name in the TF tree, if another", nodes=CALIBRATOR),
-    Option("exit_when_done", "end when the solve has ended", bool, nodes=CALIBRATOR),
+    LaunchOption("masks", "robot masks: auto, recorded, a topic or a folder", nodes=CALIBRATOR),
+    LaunchOption("mark", "pixel u,v of a mark on the robot; none is needed", nodes=CALIBRATOR),
+    LaunchOption("mark_frame", "number of the image with the mark, from 0", int, nodes=CALIBRATOR),
+    LaunchOption("wait_for_mark", "wait for a click on ~/mark_image", bool, nodes=CALIBRATOR),
+    LaunchOption("eef_link", "link that carries the mark", nodes=CALIBRATOR),
+    LaunchOption("out", "folder for file, pictures and log of each solve", nodes=CALIBRATOR),
+    LaunchOption("auto_solve", "solve as soon as there is a recording", bool, nodes=CALIBRATOR),
+    LaunchOption(
+        "auto_accept", "take an accepted result without ~/accept", bool, "true", CALIBRATOR
+    ),
+    LaunchOption("force", "let ~/accept take a rejected result", bool, nodes=CALIBRATOR),
+    LaunchOption("publish_tf", "publish an accepted result as TF", bool, nodes=CALIBRATOR),
+    LaunchOption("tf_base_frame", "base frame's name in the TF tree, if another", nodes=CALIBRATOR),
+    LaunchOption(
+        "tf_optical_frame", "optical frame's name in the TF tree, if another", nodes=CALIBRATOR
+    ),
+    LaunchOption("exit_when_done", "end when the solve has ended", bool, nodes=CALIBRATOR),
 )
 RVIZ = (
-    Option("rviz", "true, false, or auto: if installed and with a display", default="auto"),
-    Option("rviz_config", "what RViz shows", default=str(share() / "rviz" / "calibrate.rviz")),
+    LaunchOption("rviz", "true, false, or auto: if installed and with a display", default="auto"),
+    LaunchOption(
+        "rviz_config", "what RViz shows", default=str(share() / "rviz" / "calibrate.rviz")
+    ),
 )
 # In what the recorder wrote, the calibrator finds these by itself.
 SOURCES = ("image_topic", "camera_info_topic", "joint_topics")

@@ -122,14 +122,14 @@ def test_accepted_results_are_accepted_by_launch(launch_files: Any) -> None:
     ],
 )
 def test_arguments_become_parameters(launch_files: Any, kind: type, text: str, value: Any) -> None:
-    parsed = launching().parse(launching().Option("x", "y", kind), text)
+    parsed = launching().parse(launching().LaunchOption("x", "y", kind), text)
     assert parsed == value
     assert type(parsed) is type(value)
 
 
 @pytest.mark.parametrize(("kind", "text"), [(bool, "maybe"), (int, "1.5"), (float, "soon")])
 def test_arguments_of_the_wrong_type_are_named(launch_files: Any, kind: type, text: str) -> None:
-    option = launching().Option("settle_s", "how long", kind)
+    option = launching().LaunchOption("settle_s", "how long", kind)
     with pytest.raises(ValueError, match=rf"settle_s:={text} must be .* \(how long\)"):
         launching().parse(option, text)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from calib_all_ros.collection.finding import CollectionError
 from calib_all_ros.collection.mcap_file import CHUNK_BYTES
-from calib_all_ros.collection.stream_writer import BagStream, StreamMessage
+from calib_all_ros.collection.stream_writer import BagStream, StorageFullError, StreamMessage
 
 # Joint states and the like are small and cannot be replaced: they may use this much more.
 _SMALL_BYTES = 100_000
@@ -124,7 +124,7 @@ class BackgroundWriter:
     def _write_next(self) -> bool:
         """Write what waits, and return whether there may be more."""
         batch = self._next_batch()
-        if batch is not None and self._failure is None:
+        if batch is not None:
             self._write(batch)
         # Returning lets go of the batch, which may be all that there is in memory.
         return batch is not None
@@ -150,12 +150,25 @@ class BackgroundWriter:
 
     def _write(self, batch: list[StreamMessage]) -> None:
         try:
-            self._stream.write(batch)
-        except CollectionError as error:
-            self._failure = error
-            for message in batch:
-                self.lost[message.topic] = self.lost.get(message.topic, 0) + 1
+            self._store(batch)
         finally:
             with self._changed:
                 self._queued_bytes -= sum(len(message.data) for message in batch)
                 self._changed.notify_all()
+
+    def _store(self, batch: list[StreamMessage]) -> None:
+        """Write a batch; of one that is too large for what is left, what there is room for."""
+        if self._failure is None:
+            try:
+                self._stream.write(batch)
+                return
+            except StorageFullError as error:
+                if len(batch) > 1:
+                    self._store(batch[: len(batch) // 2])
+                    self._store(batch[len(batch) // 2 :])
+                    return
+                self._failure = error
+            except CollectionError as error:
+                self._failure = error
+        for message in batch:
+            self.lost[message.topic] = self.lost.get(message.topic, 0) + 1

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.collection.background_writer import BackgroundWriter
 from calib_all_ros.collection.coverage import ImageLook
-from calib_all_ros.collection.finding import CollectionError, Finding, sorted_findings
+from calib_all_ros.collection.finding import CollectionError, RecordingIssue, sorted_findings
 from calib_all_ros.collection.inspector import Inspector
 from calib_all_ros.collection.serialised import LatchedMessages, MessageReader, header_stamp_ns
 from calib_all_ros.collection.session import Session
@@ -54,7 +54,7 @@ class Progress:
 
     state: State
     is_informative: bool
-    findings: tuple[Finding, ...]
+    findings: tuple[RecordingIssue, ...]
     figures: dict[str, object]
 
 
@@ -101,7 +101,7 @@ class Collector:
         self._history = JointHistory()
         self._latched = LatchedMessages()
         self._inspector = Inspector(self._reader, base_frame, in_background=in_background)
-        self._broken: dict[str, Finding] = {}
+        self._broken: dict[str, RecordingIssue] = {}
         self._at_first: dict[tuple[str, ...], NDArray[np.float64]] = {}
         self._has_moved = False
         self._writer: BackgroundWriter | None = None
@@ -130,7 +130,7 @@ class Collector:
                 takers[message.kind](message)
             except RecordingError as error:
                 topic = f"messages on {message.topic}"
-                self._broken[topic] = Finding("error", topic, f"{message.topic}: {error}")
+                self._broken[topic] = RecordingIssue("error", topic, f"{message.topic}: {error}")
             if self._writer is not None and self._writer.failure is not None:
                 self.ended_by = str(self._writer.failure)
                 self.stop()
@@ -307,13 +307,13 @@ class Collector:
         if self.state == "recording" and self._writer is not None:
             self._writer.put(message, wait=not self._in_background)
 
-    def _no_robot(self, now_ns: int) -> list[Finding]:
+    def _no_robot(self, now_ns: int) -> list[RecordingIssue]:
         images = self._checks.images
         waited_ns = now_ns - images.first_receipt_ns
         if self._latched.has(STRING) or not images.count or waited_ns < _LONG_WAIT_NS:
             return []
         return [
-            Finding(
+            RecordingIssue(
                 "warn",
                 "robot description",
                 "there is no robot description, so the motion cannot be judged: publish it "
@@ -321,12 +321,12 @@ class Collector:
             )
         ]
 
-    def _losses(self) -> list[Finding]:
+    def _losses(self) -> list[RecordingIssue]:
         if self._writer is None or self.state != "recording" or not self._writer.lost:
             return []
         lost = self._writer.lost
         return [
-            Finding(
+            RecordingIssue(
                 "warn",
                 "disk",
                 f"{sum(lost.values())} messages were lost ({', '.join(lost)}) because the disk is "

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
-from calib_all_ros.collection.finding import Finding
+from calib_all_ros.collection.finding import RecordingIssue
 from calib_all_ros.recording.frame_selection import sharpness
 from calib_all_ros.recording.recording import RgbImage
 from calib_all_ros.robot.kinematics import Kinematics
@@ -331,7 +331,7 @@ class Coverage:
         """Return what there is so far."""
         return self._motion.figures(), self._images.figures()
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[RecordingIssue]:
         """Return what is missing, as sentences to whoever moves the robot."""
         motion, images = self.figures()
         candidates = (
@@ -343,48 +343,48 @@ class Coverage:
         )
         return [finding for finding in candidates if finding is not None]
 
-    def _blur(self, images: ImageFigures) -> Finding | None:
+    def _blur(self, images: ImageFigures) -> RecordingIssue | None:
         if images.inspected < _FEWEST_JUDGED:
             return None
         if images.blurred < _MANY_BLURRED * images.inspected:
             return None
-        return Finding(
+        return RecordingIssue(
             "hint",
             "sharpness",
             f"{images.blurred} of the {images.inspected} images looked at are blurred: fix the "
             "camera and its focus, shorten its exposure, and move slower",
         )
 
-    def _poses(self, motion: MotionFigures) -> Finding | None:
+    def _poses(self, motion: MotionFigures) -> RecordingIssue | None:
         if motion.poses >= self._goals.poses:
             return None
-        return Finding(
+        return RecordingIssue(
             "hint",
             "poses",
             f"{motion.poses} different poses are recorded, {self._goals.poses} are wanted: keep "
             "moving to new ones",
         )
 
-    def _travel(self, motion: MotionFigures) -> Finding | None:
+    def _travel(self, motion: MotionFigures) -> RecordingIssue | None:
         if motion.done is None or motion.possible is None:
             return None
         wanted_m = self._goals.travel_share * motion.possible.travel_m
         if motion.done.travel_m >= wanted_m:
             return None
-        return Finding(
+        return RecordingIssue(
             "hint",
             "travel",
             f"move the arm farther: the end-effector ({motion.done.link}) has travelled over "
             f"{100 * motion.done.travel_m:.0f} cm, {100 * wanted_m:.0f} cm are wanted",
         )
 
-    def _turn(self, motion: MotionFigures) -> Finding | None:
+    def _turn(self, motion: MotionFigures) -> RecordingIssue | None:
         if motion.done is None or motion.possible is None:
             return None
         # Not every robot can turn its end-effector about two axes, or at all.
         wanted_deg = min(self._goals.turn_deg, _EASILY * motion.possible.turn_deg)
         if motion.done.turn_deg < wanted_deg - _ROUNDING_DEG:
-            return Finding(
+            return RecordingIssue(
                 "hint",
                 "turn",
                 f"rotate the wrist more: the end-effector ({motion.done.link}) has turned by "
@@ -392,7 +392,7 @@ class Coverage:
             )
         wanted_deg = min(self._goals.second_turn_deg, _EASILY * motion.possible.second_turn_deg)
         if motion.done.second_turn_deg < wanted_deg - _ROUNDING_DEG:
-            return Finding(
+            return RecordingIssue(
                 "hint",
                 "turn",
                 "tilt the wrist about another axis, too: the end-effector "
@@ -401,10 +401,10 @@ class Coverage:
             )
         return None
 
-    def _image(self, motion: MotionFigures, images: ImageFigures) -> Finding | None:
+    def _image(self, motion: MotionFigures, images: ImageFigures) -> RecordingIssue | None:
         if images.changed_share >= self._goals.changed_share or motion.poses < 2:
             return None
-        return Finding(
+        return RecordingIssue(
             "hint",
             "image",
             f"move to other parts of the image: {100 * images.changed_share:.0f} % of it have "

@@ -17,7 +17,7 @@ class CollectionError(CalibAllError):
 
 
 @dataclass(frozen=True)
-class Finding:
+class RecordingIssue:
     """One thing that people should know.
 
     Attributes:
@@ -33,6 +33,6 @@ class Finding:
     sentence: str
 
 
-def sorted_findings(findings: list[Finding]) -> tuple[Finding, ...]:
+def sorted_findings(findings: list[RecordingIssue]) -> tuple[RecordingIssue, ...]:
     """Return findings, the most important first."""
     return tuple(sorted(findings, key=lambda finding: _ORDER.index(finding.level)))

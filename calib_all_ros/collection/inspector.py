@@ -8,7 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from calib_all_ros.collection.coverage import ImageLook, look_at
-from calib_all_ros.collection.finding import Finding
+from calib_all_ros.collection.finding import RecordingIssue
 from calib_all_ros.collection.serialised import MessageReader
 from calib_all_ros.recording.recording import RecordingError
 from calib_all_ros.robot.kinematics import Kinematics, RobotError
@@ -40,14 +40,14 @@ class Inspector:
         self._base_frame = base_frame
         self._thread = ThreadPoolExecutor(1, "inspector") if in_background else None
         self._jobs: list[Future[None]] = []
-        self._wrong: dict[str, Finding] = {}
+        self._wrong: dict[str, RecordingIssue] = {}
 
     @property
     def is_busy(self) -> bool:
         """Whether something is being looked at."""
         return any(not job.done() for job in self._jobs)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[RecordingIssue]:
         """Return what could not be read.
 
         Raises:
@@ -94,7 +94,9 @@ class Inspector:
             self._wrong.pop("robot description", None)
         except RobotError as error:
             self.kinematics = None
-            self._wrong["robot description"] = Finding("error", "robot description", str(error))
+            self._wrong["robot description"] = RecordingIssue(
+                "error", "robot description", str(error)
+            )
 
     def _look(
         self, topic: str, kind: str, data: bytes, on_look: Callable[[ImageLook], None]
@@ -102,7 +104,7 @@ class Inspector:
         try:
             look = look_at(self._reader.image(kind, data, topic))
         except RecordingError as error:
-            self._wrong["image"] = Finding("error", "image", str(error))
+            self._wrong["image"] = RecordingIssue("error", "image", str(error))
             return
         self._wrong.pop("image", None)
         self.image_size = look.size

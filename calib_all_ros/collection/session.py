@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from calib_all_ros.collection.coverage import Coverage, ImageLook
-from calib_all_ros.collection.finding import Finding
+from calib_all_ros.collection.finding import RecordingIssue
 from calib_all_ros.collection.serialised import JointSample
 from calib_all_ros.collection.settings import CollectionSettings
 from calib_all_ros.collection.stop_and_go import JointConfigurations, StopAndGo
@@ -95,19 +95,19 @@ class Session:
             self._coverage.add_pose(history.at(stamp_ns))
             self._without_pose.pop(0)
 
-    def missing(self, history: JointHistory) -> list[Finding]:
+    def missing(self, history: JointHistory) -> list[RecordingIssue]:
         """Return what has to be recorded yet."""
         if self._stop_and_go is None:
             return self._coverage.findings()
         missing = self._stop_and_go.findings()
         if not missing and history.newest_ns < self._last_image_ns + _TAIL_NS:
             sentence = "the joint states after the last image are awaited"
-            missing.append(Finding("hint", "poses", sentence))
+            missing.append(RecordingIssue("hint", "poses", sentence))
         if not self._follows_list:
             return missing + self._coverage.findings()
         # A list of configurations is its author's decision: what it lacks is only said.
         return missing or [
-            Finding("warn", finding.topic, f"all poses are taken, but {finding.sentence}")
+            RecordingIssue("warn", finding.topic, f"all poses are taken, but {finding.sentence}")
             for finding in self._coverage.findings()
         ]
 

@@ -16,7 +16,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from calib_all_ros.collection.finding import CollectionError, Finding
+from calib_all_ros.collection.finding import CollectionError, RecordingIssue
 from calib_all_ros.results import yaml_text
 from calib_all_ros.results.atomic_file import write_atomically
 
@@ -249,20 +249,24 @@ class StopAndGo:
         self._images_left = self._settings.images_per_pose - 1
         return True
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[RecordingIssue]:
         """Return what to do next."""
         if self.is_complete:
             return []
         if self._images_left:
-            return [Finding("hint", "poses", "hold the arm still: more images of this pose follow")]
+            return [
+                RecordingIssue(
+                    "hint", "poses", "hold the arm still: more images of this pose follow"
+                )
+            ]
         progress = f"{self.taken} of {self.wanted} poses are taken"
         hold = f"hold it still for {self._settings.rest_s:g} s"
         if self._list is None:
             what = f"move the arm to a pose that differs by {self._settings.least_difference:g} rad"
-            return [Finding("hint", "poses", f"{progress}: {what} in some joint and {hold}")]
+            return [RecordingIssue("hint", "poses", f"{progress}: {what} in some joint and {hold}")]
         number, target = self._nearest_missing()
         return [
-            Finding(
+            RecordingIssue(
                 "hint",
                 "poses",
                 f"{progress}: move the arm to configuration {number + 1} of the list ({target}) "

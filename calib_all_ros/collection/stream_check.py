@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import deque
 from statistics import median
 
-from calib_all_ros.collection.finding import Finding
+from calib_all_ros.collection.finding import RecordingIssue
 
 _SECOND_NS = 1_000_000_000
 # Enough for medians that do not jump about; a recording of hours keeps no more.
@@ -91,13 +91,13 @@ class StreamCheck:
         """Return how long nothing has come."""
         return (now_ns - self.last_receipt_ns) / _SECOND_NS if self.count else 0.0
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[RecordingIssue]:
         """Return what is wrong with the stamps."""
         where = f"{self._what} on {self._source}"
         found = []
         if self._unstamped and self._unstamped == self.count:
             return [
-                Finding(
+                RecordingIssue(
                     "warn",
                     f"stamps of {where}",
                     f"the {where} have no stamps, so the time of their receipt is used, which is "
@@ -106,7 +106,7 @@ class StreamCheck:
             ]
         if self._backwards:
             found.append(
-                Finding(
+                RecordingIssue(
                     "warn",
                     f"order of {where}",
                     f"the stamps of the {where} went back {self._backwards} times, by up to "
@@ -116,7 +116,7 @@ class StreamCheck:
             )
         if self._jumps:
             found.append(
-                Finding(
+                RecordingIssue(
                     "warn",
                     f"jumps of {where}",
                     f"the stamps of the {where} jumped ahead {self._jumps} times, by up to "
@@ -128,7 +128,7 @@ class StreamCheck:
         many = self.dropped > _LOST_SHARE * expected and self.dropped >= _FEWEST // 2
         if many or self._longest_pause_ns > _LONG_GAP_S * _SECOND_NS:
             found.append(
-                Finding(
+                RecordingIssue(
                     "warn",
                     f"drops of {where}",
                     f"{self.dropped} of {expected} {where} are missing (longest gap "

@@ -6,7 +6,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable
 
-from calib_all_ros.collection.finding import Finding
+from calib_all_ros.collection.finding import RecordingIssue
 from calib_all_ros.collection.serialised import JointSample
 from calib_all_ros.collection.stream_check import StreamCheck
 from calib_all_ros.recording.bag_storage import CAMERA_INFO
@@ -38,7 +38,7 @@ _IMAGES_LOST = (
 _JOINTS_LOST = "look after the robot's driver and the network between it and here"
 
 
-def clock_findings(images: StreamCheck, joints: Iterable[StreamCheck]) -> list[Finding]:
+def clock_findings(images: StreamCheck, joints: Iterable[StreamCheck]) -> list[RecordingIssue]:
     """Compare how much later than their stamps images and joint states arrive.
 
     A constant difference of some 10 ms is normal and does no harm.
@@ -54,7 +54,7 @@ def clock_findings(images: StreamCheck, joints: Iterable[StreamCheck]) -> list[F
     direction = "behind" if apart > 0 else "ahead of"
     if abs(apart) <= _MOST_APART_S:
         return [
-            Finding(
+            RecordingIssue(
                 "warn",
                 "clocks",
                 f"images come {abs(apart):.2f} s {'later' if apart > 0 else 'earlier'} after their "
@@ -63,7 +63,7 @@ def clock_findings(images: StreamCheck, joints: Iterable[StreamCheck]) -> list[F
             )
         ]
     return [
-        Finding(
+        RecordingIssue(
             "error",
             "clocks",
             f"the stamps of the images are {abs(apart):.1f} s {direction} those of the joint "
@@ -121,7 +121,7 @@ class CameraInfoCheck:
 
     def findings(
         self, image_topic: str, image_size: tuple[int, int] | None, waited_s: float
-    ) -> list[Finding]:
+    ) -> list[RecordingIssue]:
         """Return what is wrong.
 
         Args:
@@ -133,7 +133,7 @@ class CameraInfoCheck:
             if waited_s < 2.0:
                 return []
             return [
-                Finding(
+                RecordingIssue(
                     "error",
                     "camera_info",
                     f"no camera_info for {image_topic} yet: have the driver publish "
@@ -142,7 +142,7 @@ class CameraInfoCheck:
             ]
         if self._change is not None:
             return [
-                Finding(
+                RecordingIssue(
                     "error",
                     "camera_info",
                     f"the camera_info on {self._topic} changed {self._changed_after_s:.1f} s into "
@@ -153,10 +153,10 @@ class CameraInfoCheck:
         try:
             camera = camera_of(self.latest, rectified=is_rectified(image_topic), where=self._topic)
         except RecordingError as error:
-            return [Finding("error", "camera_info", str(error))]
+            return [RecordingIssue("error", "camera_info", str(error))]
         if image_size is not None and image_size != (camera.width, camera.height):
             return [
-                Finding(
+                RecordingIssue(
                     "error",
                     "camera_info",
                     f"the images on {image_topic} have {image_size[0]}x{image_size[1]} pixels, the "
@@ -252,7 +252,7 @@ class StreamChecks:
 
     def findings(
         self, now_ns: int, image_size: tuple[int, int] | None, kinematics: Kinematics | None
-    ) -> list[Finding]:
+    ) -> list[RecordingIssue]:
         """Return all that is wrong with the streams.
 
         Args:
@@ -272,11 +272,11 @@ class StreamChecks:
             found += self._joints_of(kinematics, now_ns)
         return found
 
-    def _silence(self, now_ns: int) -> list[Finding]:
+    def _silence(self, now_ns: int) -> list[RecordingIssue]:
         found = []
         if self.images.count and self.images.pause_s(now_ns) > _SILENCE_S:
             found.append(
-                Finding(
+                RecordingIssue(
                     "error",
                     "images",
                     f"no images on {self._image_topic} for {self.images.pause_s(now_ns):.0f} s: "
@@ -286,7 +286,7 @@ class StreamChecks:
         for (topic, names), check in self.joints.items():
             if check.pause_s(now_ns) > _SILENCE_S:
                 found.append(
-                    Finding(
+                    RecordingIssue(
                         "error",
                         f"joint states of {names[0] if names else topic}",
                         f"no joint states of {_listed(names)} on {topic} for "
@@ -298,7 +298,7 @@ class StreamChecks:
             waited_s = (now_ns - self._began_ns) / _SECOND_NS
             if waited_s > _PATIENCE_S:
                 found.append(
-                    Finding(
+                    RecordingIssue(
                         "error",
                         "joint states",
                         "there are images but no joint states: start the robot's driver, or name "
@@ -307,7 +307,7 @@ class StreamChecks:
                 )
         return found
 
-    def _joints_of(self, kinematics: Kinematics, now_ns: int) -> list[Finding]:
+    def _joints_of(self, kinematics: Kinematics, now_ns: int) -> list[RecordingIssue]:
         if not self.joints:
             return []
         # Another publisher, of the gripper say, may need a moment longer.
@@ -318,8 +318,10 @@ class StreamChecks:
         try:
             matched = match_joints(kinematics, recorded)
         except RecordingError as error:
-            return [Finding("error", "joints", f"{error}: record the joint states of this robot")]
-        return [Finding("note", "joints", note) for note in matched.notes]
+            return [
+                RecordingIssue("error", "joints", f"{error}: record the joint states of this robot")
+            ]
+        return [RecordingIssue("note", "joints", note) for note in matched.notes]
 
 
 def _listed(names: tuple[str, ...]) -> str:

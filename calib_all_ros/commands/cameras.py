@@ -60,7 +60,7 @@ def run(options: CamerasOptions, log: RunLog) -> int:
     ):
         # All that cannot be read shows before the first solve.
         cameras = [
-            _Camera(given, bars, f"{number}/{len(inputs)}")
+            _CameraJob(given, bars, f"{number}/{len(inputs)}")
             for number, given in enumerate(inputs, start=1)
         ]
         solved, separate, failures = _calibrated(cameras, settings)
@@ -199,7 +199,7 @@ def _names(topics: Sequence[str]) -> list[str]:
     return [topic.strip("/").replace("/", "_") for topic in topics]
 
 
-class _Camera:
+class _CameraJob:
     """One camera on its way from the recording to its folder of results."""
 
     def __init__(self, given: CameraInput, bars: StageBars, place: str) -> None:
@@ -235,14 +235,14 @@ def _naming(given: CameraInput) -> Iterator[None]:
 
 
 def _calibrated(
-    cameras: Sequence[_Camera], settings: Settings
-) -> tuple[list[_Camera], list[SeparateResult], list[CommandError]]:
+    cameras: Sequence[_CameraJob], settings: Settings
+) -> tuple[list[_CameraJob], list[SeparateResult], list[CommandError]]:
     """Calibrate each camera by itself: those that could be, their results, and the errors.
 
     Raises:
         CommandError: That of the first camera, where none can be calibrated.
     """
-    solved: list[_Camera] = []
+    solved: list[_CameraJob] = []
     separate: list[SeparateResult] = []
     failures: list[CommandError] = []
     for camera in cameras:
@@ -276,7 +276,7 @@ def _with_masks(settings: Settings, given: CameraInput) -> Settings:
     return replace(settings, masks=replace(settings.masks, source=given.mask_source))
 
 
-def _write(folder: Path, cameras: Sequence[_Camera], together: CameraSet) -> CamerasResult:
+def _write(folder: Path, cameras: Sequence[_CameraJob], together: CameraSet) -> CamerasResult:
     records = []
     for each in cameras:
         name = each.given.name

@@ -24,7 +24,7 @@ from calib_all_ros.dataset.errors import DatasetError
 from calib_all_ros.dataset.journal import Journal
 from calib_all_ros.dataset.outcomes import FAILED, STATUSES, Row
 from calib_all_ros.dataset.page import write_page
-from calib_all_ros.dataset.plan import Plan
+from calib_all_ros.dataset.plan import DatasetPlan
 from calib_all_ros.dataset.record import changes_since, refusal, remove_results, write_record
 from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.dataset.table import write_tables
@@ -166,7 +166,7 @@ def as_document(finished: FinishedDataset) -> dict[str, object]:
     }
 
 
-def _plan(options: DatasetOptions) -> Plan:
+def _plan(options: DatasetOptions) -> DatasetPlan:
     common = InputSelection(**stated_inputs(options))
     # Workers may run in other folders.
     common = replace(
@@ -176,7 +176,7 @@ def _plan(options: DatasetOptions) -> Plan:
         mesh_paths=tuple(path.absolute() for path in common.mesh_paths),
     )
     intrinsics = tuple((name, path.absolute()) for name, path in options.intrinsics)
-    return Plan(
+    return DatasetPlan(
         out=options.out.expanduser().absolute(),
         selection=DatasetSelection(common, intrinsics),
         settings=settings_of(options),

@@ -16,7 +16,7 @@ from calib_all_ros.commands.report import answer
 from calib_all_ros.commands.result_options import (
     MarkAddOptions,
     MarkFindOptions,
-    MarkImage,
+    MarkImageOptions,
     MarkOptions,
 )
 from calib_all_ros.errors import EXIT_OK, CalibAllError
@@ -125,7 +125,7 @@ def _is_picture(options: MarkAddOptions | MarkFindOptions) -> bool:
     """Return whether a picture was given, not a recording, and hold the arguments against it."""
     if options.source.suffix.lower() not in PICTURES:
         return False
-    for option in options_of(MarkImage):
+    for option in options_of(MarkImageOptions):
         if getattr(options, option.name) is None:
             continue
         raise MarkCommandError(

@@ -107,7 +107,7 @@ class RecordingOptions(RobotFiles, SecondArm, Streams):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkOptions:
+class MarkStartOptions:
     """Mark and masks of a calibration."""
 
     TITLE = "mark and masks"
@@ -180,7 +180,9 @@ class ModelOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CalibrateOptions(RecordingOptions, MarkOptions, ModelOptions, SolveOptions, ReportOptions):
+class CalibrateOptions(
+    RecordingOptions, MarkStartOptions, ModelOptions, SolveOptions, ReportOptions
+):
     """Calibrate a recording.
 
     Find the camera's pose from a recording, and write it with its verdict, pictures and log.

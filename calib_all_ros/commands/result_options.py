@@ -390,7 +390,7 @@ class MarkOptions(ReportOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkImage(Streams):
+class MarkImageOptions(Streams):
     """A recording whose image is meant."""
 
     TITLE = "recording"
@@ -401,7 +401,7 @@ class MarkImage(Streams):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkAddOptions(MarkImage, MarkOptions):
+class MarkAddOptions(MarkImageOptions, MarkOptions):
     """Add a reference mark.
 
     Add a reference mark: the picture is copied, what is said of it is written beside it. All
@@ -432,7 +432,7 @@ class MarkListOptions(MarkOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
-class MarkFindOptions(MarkImage, MarkOptions):
+class MarkFindOptions(MarkImageOptions, MarkOptions):
     """Find the mark in an image.
 
     Find in an image what the reference marks point at, and write a heat map.

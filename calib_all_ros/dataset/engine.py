@@ -13,7 +13,7 @@ from calib_all_ros.errors import CalibAllError
 Result = TypeVar("Result", covariant=True)
 
 
-class Work(Protocol[Result]):
+class Job(Protocol[Result]):
     """A job: it is called without arguments, wherever there is room."""
 
     def __call__(self) -> Result:
@@ -42,7 +42,7 @@ class Engine(Protocol):
         """Whether a job that ends its process leaves this one alive."""
         ...
 
-    def map_unordered(self, jobs: Iterable[Work[Result]]) -> Iterator[tuple[int, Result | Failure]]:
+    def map_unordered(self, jobs: Iterable[Job[Result]]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield the number of each job and its outcome, as they are finished."""
         ...
 
@@ -51,7 +51,7 @@ class Engine(Protocol):
         ...
 
 
-def attempt(job: Work[Result]) -> Result | Failure:
+def attempt(job: Job[Result]) -> Result | Failure:
     """Do a job; return what it raises as a failure."""
     try:
         return job()
@@ -72,7 +72,7 @@ class SingleProcess:
 
     isolated = False
 
-    def map_unordered(self, jobs: Iterable[Work[Result]]) -> Iterator[tuple[int, Result | Failure]]:
+    def map_unordered(self, jobs: Iterable[Job[Result]]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield the number of each job and its outcome, in order."""
         for number, job in enumerate(jobs):
             yield number, attempt(job)

@@ -18,7 +18,7 @@ from calib_all_ros.dataset.episodes import EpisodeRef
 from calib_all_ros.dataset.joining import join, varied_frames
 from calib_all_ros.dataset.membership import examine, result_for, unchecked_result
 from calib_all_ros.dataset.outcomes import Row, SetupSolved, pose_of, row_of
-from calib_all_ros.dataset.plan import EPISODES, SETUPS, SURVEYS, Plan
+from calib_all_ros.dataset.plan import EPISODES, SETUPS, SURVEYS, DatasetPlan
 from calib_all_ros.dataset.result_folders import describe_setup, fresh, solve_into
 from calib_all_ros.dataset.setups import CameraSetup
 from calib_all_ros.dataset.survey import Surveyed, survey
@@ -33,7 +33,7 @@ from calib_all_ros.settings import Settings
 class SurveyJob:
     """Look at an episode."""
 
-    plan: Plan
+    plan: DatasetPlan
     ref: EpisodeRef
     state: str
 
@@ -57,7 +57,7 @@ class SurveyJob:
 class SetupJob:
     """Solve a setup of one episode or several."""
 
-    plan: Plan
+    plan: DatasetPlan
     setup: CameraSetup
 
     @property
@@ -124,7 +124,7 @@ class EpisodeJob:
         why_alone: Why the setup has no other episodes, where it might have had.
     """
 
-    plan: Plan
+    plan: DatasetPlan
     ref: EpisodeRef
     fingerprint: str
     setup: str

@@ -19,7 +19,7 @@ EPISODES, SETUPS, SURVEYS = "episodes", "setups", ".survey"
 
 
 @dataclass(frozen=True)
-class Plan:
+class DatasetPlan:
     """What all jobs of a dataset have in common.
 
     Attributes:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from calib_all_ros.dataset.engine import Failure, Result, Work, attempt
+from calib_all_ros.dataset.engine import Failure, Job, Result, attempt
 from calib_all_ros.dataset.errors import DatasetError
 from calib_all_ros.models.libraries import require
 
@@ -89,7 +89,7 @@ class RayEngine:
         memory = {"memory": self._memory} if memory_mb else {}
         self._task = self._ray.remote(**options, **memory)(attempt)
 
-    def map_unordered(self, jobs: Iterable[Work[Result]]) -> Iterator[tuple[int, Result | Failure]]:
+    def map_unordered(self, jobs: Iterable[Job[Result]]) -> Iterator[tuple[int, Result | Failure]]:
         """Yield the number of each job and its outcome, as they are finished."""
         waiting = list(enumerate(jobs))[::-1]
         running: dict[Any, tuple[int, float]] = {}

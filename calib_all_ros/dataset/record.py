@@ -13,7 +13,7 @@ import yaml
 from calib_all_ros import __version__
 from calib_all_ros.dataset.errors import DatasetError
 from calib_all_ros.dataset.journal import FILE_NAME as JOURNAL_NAME
-from calib_all_ros.dataset.plan import EPISODES, SETUPS, SURVEYS, Plan
+from calib_all_ros.dataset.plan import EPISODES, SETUPS, SURVEYS, DatasetPlan
 from calib_all_ros.results import yaml_text
 from calib_all_ros.results.atomic_file import write_atomically
 
@@ -21,7 +21,7 @@ FILE_NAME = "dataset.yaml"
 _MOST_NAMED = 6
 
 
-def changes_since(source: Path | str, plan: Plan) -> tuple[str, ...]:
+def changes_since(source: Path | str, plan: DatasetPlan) -> tuple[str, ...]:
     """Return what differs from the run that made the folder of results, one sentence each.
 
     Raises:
@@ -40,7 +40,7 @@ def changes_since(source: Path | str, plan: Plan) -> tuple[str, ...]:
     return ()
 
 
-def refusal(plan: Plan, changes: tuple[str, ...]) -> DatasetError:
+def refusal(plan: DatasetPlan, changes: tuple[str, ...]) -> DatasetError:
     """Return the error for a folder that was made otherwise."""
     named = "; ".join(changes[:_MOST_NAMED])
     return DatasetError(
@@ -49,7 +49,7 @@ def refusal(plan: Plan, changes: tuple[str, ...]) -> DatasetError:
     )
 
 
-def write_record(source: Path | str, plan: Plan) -> None:
+def write_record(source: Path | str, plan: DatasetPlan) -> None:
     """Write what the folder of results is made with.
 
     Raises:
@@ -58,7 +58,7 @@ def write_record(source: Path | str, plan: Plan) -> None:
     write_atomically(plan.out / FILE_NAME, yaml_text.dump(_document(source, plan)).encode())
 
 
-def remove_results(plan: Plan) -> None:
+def remove_results(plan: DatasetPlan) -> None:
     """Remove what earlier runs have made; `changes_since` says whether the folder is theirs."""
     for name in (EPISODES, SETUPS, SURVEYS):
         shutil.rmtree(plan.out / name, ignore_errors=True)
@@ -71,7 +71,7 @@ def _unused(folder: Path) -> bool:
     return all(path.name == JOURNAL_NAME and not path.stat().st_size for path in folder.iterdir())
 
 
-def _document(source: Path | str, plan: Plan) -> dict[str, Any]:
+def _document(source: Path | str, plan: DatasetPlan) -> dict[str, Any]:
     selection = yaml_text.plain(plan.selection)
     files = [plan.selection.common.urdf, plan.selection.common.camera]
     files += [path for _, path in plan.selection.intrinsics]

@@ -16,7 +16,7 @@ from calib_all_ros.dataset.episodes import EpisodeRef
 from calib_all_ros.dataset.jobs import EpisodeJob, SetupJob, SurveyJob
 from calib_all_ros.dataset.journal import MOST_ATTEMPTS, Journal
 from calib_all_ros.dataset.outcomes import FAILED, Row, SetupSolved
-from calib_all_ros.dataset.plan import SURVEYS, Plan
+from calib_all_ros.dataset.plan import SURVEYS, DatasetPlan
 from calib_all_ros.dataset.setups import (
     Background,
     CameraSetup,
@@ -46,7 +46,7 @@ class DatasetRun:
         done_now: Jobs that this run has done.
     """
 
-    plan: Plan
+    plan: DatasetPlan
     engine: Engine
     journal: Journal
     on_progress: Progress | None = None

@@ -42,7 +42,7 @@ USUAL_RATE = 0.03
 SUPPORT_IMAGES = 3
 
 
-class Evidence:
+class Testimony:
     """Weighs what the two witnesses say, in the order they say it.
 
     Attributes:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.monitoring.agreement import Evidence
+from calib_all_ros.monitoring.agreement import Testimony
 from calib_all_ros.monitoring.background import (
     BackgroundFinding,
     BackgroundWitness,
@@ -93,7 +93,7 @@ class Watch:
         self._outline = outline
         self._camera = camera
         self._settings = settings
-        self._evidence = Evidence(settings, settings.moved_share * camera.width)
+        self._evidence = Testimony(settings, settings.moved_share * camera.width)
         self._background = BackgroundWitness()
         self._edges = MovingEdges()
         self._new_images = 0

@@ -48,7 +48,7 @@ class Broadcast:
 
 
 @dataclass
-class _Camera:
+class _PublishedCamera:
     """A calibrated camera, what is published of it, and the frames above it at that time."""
 
     pose: StaticTransform
@@ -83,7 +83,7 @@ class CalibrationBroadcaster:
         self._settle_s = settle_s
         self._edges = StaticEdges(node)
         self._listener = TfListener(node, self._edges)
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, _PublishedCamera] = {}
         self._seen: tuple[int, Hashable] = (-1, None)
         self._echoed: tuple[StaticTransform, ...] = ()
         self._settled = False
@@ -103,7 +103,7 @@ class CalibrationBroadcaster:
         if old is not None and _content((old.pose,)) == _content((pose,)):
             return
         waiting = Broadcast("ok", f"{name} waits for the TF tree to settle", _moved(old, pose))
-        self._cameras[name] = _Camera(pose, waiting)
+        self._cameras[name] = _PublishedCamera(pose, waiting)
         self._seen = (self._listener.version, self._situation())
         if self._settled:
             self._decide()
@@ -175,7 +175,7 @@ class CalibrationBroadcaster:
             camera.broadcast = broadcast
         self._send_changes()
 
-    def _chosen(self, name: str, camera: _Camera) -> Broadcast:
+    def _chosen(self, name: str, camera: _PublishedCamera) -> Broadcast:
         """Return what to publish of one camera, the others being as they are."""
         pose, old = camera.pose, camera.broadcast
         others = {_ends(edge): other for other, edge in self._published() if other != name}
@@ -254,7 +254,7 @@ class CalibrationBroadcaster:
         self._wait()
 
 
-def _moved(old: _Camera | None, pose: StaticTransform) -> StaticTransform | None:
+def _moved(old: _PublishedCamera | None, pose: StaticTransform) -> StaticTransform | None:
     """Return the edge that is published of a camera as it has to be for another pose of it."""
     if old is None or old.broadcast.edge is None or _ends(old.pose) != _ends(pose):
         return None

@@ -31,7 +31,7 @@ _FALSE = ("false", "0", "no", "off")
 
 
 @dataclass(frozen=True)
-class Option:
+class LaunchOption:
     """A launch argument; most become the parameter of the same name.
 
     Attributes:
@@ -50,13 +50,15 @@ class Option:
 
 
 COMMON = (
-    Option("namespace", "namespace of the nodes, and of topics with relative names", default=""),
-    Option("params_file", "YAML file of parameters, on top of the defaults", default=""),
-    Option("remap", "rules for all nodes, e.g. '/tf:=tf /tf_static:=tf_static'", default=""),
-    Option(
+    LaunchOption(
+        "namespace", "namespace of the nodes, and of topics with relative names", default=""
+    ),
+    LaunchOption("params_file", "YAML file of parameters, on top of the defaults", default=""),
+    LaunchOption("remap", "rules for all nodes, e.g. '/tf:=tf /tf_static:=tf_static'", default=""),
+    LaunchOption(
         "use_sim_time", "take the time from /clock, e.g. of ros2 bag play --clock", bool, "false"
     ),
-    Option("log_level", "debug, info, warn, error or fatal", default=""),
+    LaunchOption("log_level", "debug, info, warn, error or fatal", default=""),
 )
 
 
@@ -67,7 +69,9 @@ class Launch:
         given: The arguments that somebody gave, by their names.
     """
 
-    def __init__(self, context: LaunchContext, options: Sequence[Option], given: set[str]) -> None:
+    def __init__(
+        self, context: LaunchContext, options: Sequence[LaunchOption], given: set[str]
+    ) -> None:
         self._context = context
         self._options = options
         self.given = given
@@ -83,7 +87,8 @@ class Launch:
             ValueError: It is neither.
         """
         return (
-            parse(Option(name, "an argument of this launch file", bool), self.value(name)) is True
+            parse(LaunchOption(name, "an argument of this launch file", bool), self.value(name))
+            is True
         )
 
     def node(self, name: str, without: Sequence[str] = ()) -> Node:
@@ -159,7 +164,7 @@ class Launch:
 
 
 def description(
-    options: Sequence[Option],
+    options: Sequence[LaunchOption],
     make: Callable[[Launch], Sequence[Node | LogInfo]],
     *,
     required: bool = False,
@@ -173,7 +178,7 @@ def description(
             otherwise. It is not for what people include in the launch file of their robot.
     """
     text = "end the whole launch with the node, with exit code 1 if it failed"
-    options = (*options, *COMMON, Option("required", text, bool, str(required).lower()))
+    options = (*options, *COMMON, LaunchOption("required", text, bool, str(required).lower()))
     given: set[str] = set()
 
     def note_given(context: LaunchContext) -> None:
@@ -194,7 +199,7 @@ def description(
     )
 
 
-def parse(option: Option, text: str) -> str | bool | int | float | list[str]:
+def parse(option: LaunchOption, text: str) -> str | bool | int | float | list[str]:
     """Return the text of an argument as its parameter's type.
 
     Raises:
@@ -241,7 +246,7 @@ def _end_launch(event: Any, context: LaunchContext) -> Shutdown | None:
     return Shutdown(reason=f"{event.process_name} has ended")
 
 
-def _default(option: Option) -> str:
+def _default(option: LaunchOption) -> str:
     """Return an argument's default, which is its own or that of the first node that has it."""
     if option.default is not None:
         return option.default

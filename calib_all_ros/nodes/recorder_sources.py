@@ -9,7 +9,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 from tf2_msgs.msg import TFMessage
 
-from calib_all_ros.collection.finding import Finding
+from calib_all_ros.collection.finding import RecordingIssue
 from calib_all_ros.collection.stream_writer import StreamMessage
 from calib_all_ros.nodes.recorder_parameters import RecorderParameters
 from calib_all_ros.nodes.subscriptions import (
@@ -80,7 +80,7 @@ class RecorderSources:
                 subscription.close()
         self._node.destroy_subscription(self._statics)
 
-    def findings(self) -> list[Finding]:
+    def findings(self) -> list[RecordingIssue]:
         """Return where there is silence, and why."""
         # The same subjects as the collector's own findings, which say less.
         troubles = [("images", "error", self._images.trouble)]
@@ -92,7 +92,7 @@ class RecorderSources:
             advice = f"{trouble}; or give a URDF file (urdf)" if trouble else None
             troubles.append(("robot description", "warn", advice))
         return [
-            Finding("error" if level == "error" else "warn", subject, sentence)
+            RecordingIssue("error" if level == "error" else "warn", subject, sentence)
             for subject, level, sentence in troubles
             if sentence is not None
         ]

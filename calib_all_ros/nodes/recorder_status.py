@@ -13,7 +13,7 @@ from rclpy.node import Node
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
-from calib_all_ros.collection.finding import Finding
+from calib_all_ros.collection.finding import RecordingIssue
 from calib_all_ros.nodes.executable import log_sentence, steady_timer
 from calib_all_ros.nodes.messages import LATCHED, diagnostic
 
@@ -92,7 +92,9 @@ class RecorderStatus:
         self._said = ""
         self._logged: dict[str, tuple[str, float]] = {}
 
-    def show(self, state: str, findings: Sequence[Finding], figures: Mapping[str, object]) -> None:
+    def show(
+        self, state: str, findings: Sequence[RecordingIssue], figures: Mapping[str, object]
+    ) -> None:
         """Tell how it stands; to be called about once a second.
 
         Args:

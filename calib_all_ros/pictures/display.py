@@ -10,7 +10,7 @@ from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.pictures.overlay import AFTER, before_after, draw_outline, estimate_of
-from calib_all_ros.pictures.results import LARGEST_WIDTH_PX, Scene, frame_overlay
+from calib_all_ros.pictures.results import LARGEST_WIDTH_PX, DrawnScene, frame_overlay
 from calib_all_ros.pictures.track_picture import draw_track
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.raw_view import raw_silhouette
@@ -54,7 +54,7 @@ def make_display(
     Raises:
         RobotError: There is no such link.
     """
-    scene = Scene.of(calibration, recording, robot)
+    scene = DrawnScene.of(calibration, recording, robot)
     row = best_row(calibration)
     frame = calibration.frames[row]
     raw = recording.images[frame.index]
@@ -116,7 +116,7 @@ def best_row(calibration: Calibration) -> int:
     return max(rows, key=lambda row: np.nan_to_num(frames[row].iou or 0.0))
 
 
-def _overlay(scene: Scene, row: int, camera: Camera, raw: Image) -> Image:
+def _overlay(scene: DrawnScene, row: int, camera: Camera, raw: Image) -> Image:
     T_camera_link = scene.calibration.T_camera_base @ scene.T_base_link[row]
     mask = raw_silhouette(scene.surface, T_camera_link, camera)
     drawn: Image = raw.copy()

@@ -139,7 +139,7 @@ def write_pictures(
         RecordingError: The recording's joints are not the robot's.
     """
     check_inputs(calibration, recording, robot)
-    scene = Scene.of(calibration, recording, robot)
+    scene = DrawnScene.of(calibration, recording, robot)
     full = make_view(recording.camera, LARGEST_WIDTH_PX)
     small = _narrowed(full, _TILE_WIDTH_PX)
     names = _overlay_names(calibration.frames)
@@ -159,7 +159,7 @@ def write_pictures(
 
 
 @dataclass(frozen=True)
-class Scene:
+class DrawnScene:
     """What is drawn.
 
     Attributes:
@@ -177,7 +177,7 @@ class Scene:
     estimate: Estimate
 
     @classmethod
-    def of(cls, calibration: Calibration, recording: Recording, robot: Robot) -> Scene:
+    def of(cls, calibration: Calibration, recording: Recording, robot: Robot) -> DrawnScene:
         """Pose the robot at the calibration's frames."""
         matched = match_joints(robot.kinematics, tuple(recording.joints.names))
         numbers = np.array([frame.index for frame in calibration.frames], dtype=np.intp)
@@ -242,7 +242,9 @@ def _overlay_names(frames: Sequence[FrameQuality]) -> dict[int, str]:
     }
 
 
-def frame_overlay(scene: Scene, row: int, frame: FrameQuality, view: View, raw: Image) -> Image:
+def frame_overlay(
+    scene: DrawnScene, row: int, frame: FrameQuality, view: View, raw: Image
+) -> Image:
     """Draw the robot before and after the refinement on one frame, under a caption.
 
     Args:
@@ -269,7 +271,7 @@ def frame_overlay(scene: Scene, row: int, frame: FrameQuality, view: View, raw: 
     return with_caption(picture, _caption(frame, calibration.lag_ms), legend)
 
 
-def _tile(scene: Scene, row: int, frame: FrameQuality, view: View, raw: Image) -> Image:
+def _tile(scene: DrawnScene, row: int, frame: FrameQuality, view: View, raw: Image) -> Image:
     # Drawn after the reduction, which would wash a thin line out.
     mask = scene.masks(row, view.camera, [scene.calibration.T_camera_base])[0]
     drawn = draw_outline(view.image(raw), mask, AFTER if frame.used else _LEFT_OUT)

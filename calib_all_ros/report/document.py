@@ -14,7 +14,7 @@ from calib_all_ros.errors import CalibAllError
 from calib_all_ros.evidence.record import Evidence
 from calib_all_ros.geometry import se3
 from calib_all_ros.pictures.display import best_row
-from calib_all_ros.pictures.results import STAGE_BEFORE, Scene, check_inputs
+from calib_all_ros.pictures.results import STAGE_BEFORE, DrawnScene, check_inputs
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report import plots, words
 from calib_all_ros.report.frustum_cloud import Space, cloud_views, ninety_percent
@@ -278,20 +278,20 @@ def collect(
 
 def _scene(
     calibration: Calibration, recording: Recording | None, robot: Robot | None
-) -> tuple[Scene | None, str]:
+) -> tuple[DrawnScene | None, str]:
     """Return what can be drawn on, or None and why there is nothing."""
     if recording is None or robot is None:
         what = "recording" if recording is None else "robot description"
         return None, f"The {what} was not at hand, so nothing could be drawn on its images."
     try:
         check_inputs(calibration, recording, robot)
-        return Scene.of(calibration, recording, robot), ""
+        return DrawnScene.of(calibration, recording, robot), ""
     except CalibAllError as error:
         return None, f"Nothing could be drawn on images: {error}."
 
 
 def _photographs(
-    scene: Scene | None, missing: str, robot: Robot | None, evidence: Evidence | None
+    scene: DrawnScene | None, missing: str, robot: Robot | None, evidence: Evidence | None
 ) -> Photographs:
     if scene is None or robot is None:
         return Photographs(missing=missing)
@@ -375,7 +375,9 @@ def _convergence(calibration: Calibration, evidence: Evidence | None) -> Panel:
     return Panel(title, caption, plots.convergence_plot(trace, calibration.T_camera_base))
 
 
-def _cloud(calibration: Calibration, scene: Scene | None, robot: Robot | None) -> tuple[Panel, ...]:
+def _cloud(
+    calibration: Calibration, scene: DrawnScene | None, robot: Robot | None
+) -> tuple[Panel, ...]:
     if calibration.covariance is None:
         return (Panel("Uncertainty", "The uncertainty of the pose was not estimated."),)
     camera = make_view(calibration.camera, LARGEST_WIDTH_PX).camera

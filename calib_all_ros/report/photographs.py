@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.pictures.display import best_row, expected_mark
 from calib_all_ros.pictures.overlay import outline_lines
-from calib_all_ros.pictures.results import STAGE_BEFORE, Scene
+from calib_all_ros.pictures.results import STAGE_BEFORE, DrawnScene
 from calib_all_ros.report import words
 from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.records import FrameQuality
@@ -113,7 +113,7 @@ class TrackPicture:
     expected: tuple[tuple[float, float], ...]
 
 
-def before_after_pictures(scene: Scene, view: View, most: int) -> tuple[BeforeAfter, ...]:
+def before_after_pictures(scene: DrawnScene, view: View, most: int) -> tuple[BeforeAfter, ...]:
     """Return the worst and the best images, taking turns, at most so many.
 
     Worst and best are by overlap, as in the names of the overlays' files.
@@ -138,7 +138,7 @@ def before_after_pictures(scene: Scene, view: View, most: int) -> tuple[BeforeAf
     return tuple(pictures)
 
 
-def mask_picture(scene: Scene, view: View, masks: NDArray[np.bool_] | None) -> SeenMask | None:
+def mask_picture(scene: DrawnScene, view: View, masks: NDArray[np.bool_] | None) -> SeenMask | None:
     """Return what was taken for the robot in the image that agrees best.
 
     Args:
@@ -169,7 +169,7 @@ def mask_picture(scene: Scene, view: View, masks: NDArray[np.bool_] | None) -> S
     )
 
 
-def track_picture(scene: Scene, view: View, track: MarkTrack, robot: Robot) -> TrackPicture:
+def track_picture(scene: DrawnScene, view: View, track: MarkTrack, robot: Robot) -> TrackPicture:
     """Return the way of a mark through the images."""
     expected = expected_mark(scene.calibration, view, track, scene.recording, robot)
     lost = [] if expected is None else [_place(pixel) for pixel in expected[~track.seen]]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from calib_all_ros.collection.finding import Finding
+from calib_all_ros.collection.finding import RecordingIssue
 from calib_all_ros.collection.serialised import MessageReader, header_stamp_ns
 from calib_all_ros.collection.stream_checks import StreamChecks
 from calib_all_ros.recording.bag_storage import CAMERA_INFO, IMAGE, JOINT_STATE
@@ -35,7 +35,7 @@ def said(
     checks: StreamChecks, seconds: float, robot: Robot | None = None, level: str | None = None
 ) -> str:
     kinematics = robot.kinematics if robot else None
-    found: list[Finding] = checks.findings(
+    found: list[RecordingIssue] = checks.findings(
         START_NS + round(seconds * SECOND_NS), (64, 48), kinematics
     )
     return " | ".join(f.sentence for f in found if level in (None, f.level))

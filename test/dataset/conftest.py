@@ -12,7 +12,7 @@ from calib_all_ros.dataset.discovery import find_episodes
 from calib_all_ros.dataset.engine import SingleProcess
 from calib_all_ros.dataset.episodes import DatasetSelection
 from calib_all_ros.dataset.journal import Journal
-from calib_all_ros.dataset.plan import Plan
+from calib_all_ros.dataset.plan import DatasetPlan
 from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.geometry import se3
 from calib_all_ros.input_files import InputSelection
@@ -85,14 +85,14 @@ def two_setups(
 
 
 @pytest.fixture(scope="session")
-def plan_for() -> Callable[[Path], Plan]:
+def plan_for() -> Callable[[Path], DatasetPlan]:
     """Makes a plan that takes masks, searches little and writes no pages, for a folder."""
     settings = Settings(
         frames=FrameSettings(count=FRAMES),
         search=SearchEffort(hypotheses=1500, candidates=8, finalists=1, attempts=1),
     )
     selection = DatasetSelection(InputSelection(masks="recorded"))
-    return lambda out: Plan(out=out, selection=selection, settings=settings, reports="none")
+    return lambda out: DatasetPlan(out=out, selection=selection, settings=settings, reports="none")
 
 
 @pytest.fixture(scope="session")
@@ -103,7 +103,9 @@ def write() -> Callable[[Path, str, SimulatedRecording], None]:
 
 @pytest.fixture(scope="session")
 def whole(
-    tmp_path_factory: pytest.TempPathFactory, two_setups: Path, plan_for: Callable[[Path], Plan]
+    tmp_path_factory: pytest.TempPathFactory,
+    two_setups: Path,
+    plan_for: Callable[[Path], DatasetPlan],
 ) -> DatasetRun:
     """A run over `two_setups` that nothing disturbed; do not change its folder."""
     plan = plan_for(tmp_path_factory.mktemp("whole"))

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 
 from calib_all_ros.dataset.discovery import find_episodes
-from calib_all_ros.dataset.engine import Failure, Work
+from calib_all_ros.dataset.engine import Failure, Job
 from calib_all_ros.dataset.errors import DatasetError
 from calib_all_ros.dataset.jobs import SetupJob
 from calib_all_ros.dataset.journal import Journal
-from calib_all_ros.dataset.plan import Plan
+from calib_all_ros.dataset.plan import DatasetPlan
 from calib_all_ros.dataset.ray_engine import RayEngine
 from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.errors import CalibAllError
@@ -113,7 +113,7 @@ class Murderous:
     marks: Path
     isolated = True
 
-    def map_unordered(self, jobs: Iterable[Work[Any]]) -> Iterator[tuple[int, Any]]:
+    def map_unordered(self, jobs: Iterable[Job[Any]]) -> Iterator[tuple[int, Any]]:
         wrapped = [
             KilledOnce(job, self.marks / f"{number}") if isinstance(job, SetupJob) else job
             for number, job in enumerate(jobs)
@@ -129,7 +129,7 @@ def test_killed_workers_change_no_result(
     whole: DatasetRun,
     two_setups: Path,
     tmp_path: Path,
-    plan_for: Callable[[Path], Plan],
+    plan_for: Callable[[Path], DatasetPlan],
 ) -> None:
     marks = tmp_path / "marks"
     marks.mkdir()

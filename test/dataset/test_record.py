@@ -9,27 +9,27 @@ import pytest
 from calib_all_ros.dataset import record
 from calib_all_ros.dataset.episodes import DatasetSelection
 from calib_all_ros.dataset.errors import DatasetError
-from calib_all_ros.dataset.plan import Plan
+from calib_all_ros.dataset.plan import DatasetPlan
 from calib_all_ros.input_files import InputSelection
 from calib_all_ros.settings import FrameSettings, Settings
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> DatasetPlan:
     urdf = tmp_path / "robot.urdf"
     urdf.write_text("<robot/>")
     common = InputSelection(urdf=urdf, mesh_paths=(tmp_path,))
-    return Plan(tmp_path / "results", DatasetSelection(common), Settings())
+    return DatasetPlan(tmp_path / "results", DatasetSelection(common), Settings())
 
 
-def test_the_same_run_has_no_changes(plan: Plan) -> None:
+def test_the_same_run_has_no_changes(plan: DatasetPlan) -> None:
     assert record.changes_since("data", plan) == ()
     record.write_record("data", plan)
     assert record.changes_since("data", plan) == ()
     assert record.changes_since("data", replace(plan, reports="none")) == ()
 
 
-def test_changes_are_named(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_changes_are_named(plan: DatasetPlan, monkeypatch: pytest.MonkeyPatch) -> None:
     record.write_record("data", plan)
     other = replace(plan, settings=Settings(frames=FrameSettings(count=24)), joint_episodes=4)
     changes = record.changes_since("elsewhere", other)
@@ -42,7 +42,7 @@ def test_changes_are_named(plan: Plan, monkeypatch: pytest.MonkeyPatch) -> None:
     assert record.changes_since("data", plan) == ("package_version was 0.1.0, is 99.0",)
 
 
-def test_a_changed_robot_description_is_a_change(plan: Plan) -> None:
+def test_a_changed_robot_description_is_a_change(plan: DatasetPlan) -> None:
     record.write_record("data", plan)
     assert plan.selection.common.urdf is not None
     plan.selection.common.urdf.write_text("<robot name='other'/>")
@@ -53,7 +53,7 @@ def test_a_changed_robot_description_is_a_change(plan: Plan) -> None:
         record.changes_since("data", plan)
 
 
-def test_a_folder_of_something_else_is_left_alone(plan: Plan) -> None:
+def test_a_folder_of_something_else_is_left_alone(plan: DatasetPlan) -> None:
     plan.out.mkdir()
     assert record.changes_since("data", plan) == ()
     (plan.out / "thesis.tex").touch()
@@ -61,21 +61,21 @@ def test_a_folder_of_something_else_is_left_alone(plan: Plan) -> None:
         record.changes_since("data", plan)
 
 
-def test_results_are_removed_and_nothing_else(plan: Plan) -> None:
+def test_results_are_removed_and_nothing_else(plan: DatasetPlan) -> None:
     for name in ("episodes", "setups", ".survey", "mine"):
         (plan.out / name).mkdir(parents=True)
     record.remove_results(plan)
     assert [path.name for path in plan.out.iterdir()] == ["mine"]
 
 
-def test_somebody_elses_dataset_yaml_is_no_record(plan: Plan) -> None:
+def test_somebody_elses_dataset_yaml_is_no_record(plan: DatasetPlan) -> None:
     plan.out.mkdir()
     (plan.out / "dataset.yaml").write_text("train: images\nnames: [robot]\n")
     with pytest.raises(DatasetError, match="choose an empty or a new folder"):
         record.changes_since("data", plan)
 
 
-def test_a_folder_with_nothing_but_an_empty_journal_is_free(plan: Plan) -> None:
+def test_a_folder_with_nothing_but_an_empty_journal_is_free(plan: DatasetPlan) -> None:
     plan.out.mkdir()
     journal = plan.out / "journal.jsonl"
     journal.touch()

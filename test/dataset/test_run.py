@@ -21,17 +21,17 @@ import yaml
 from calib_all_ros.dataset import setups
 from calib_all_ros.dataset.background import Likeness
 from calib_all_ros.dataset.discovery import find_episodes
-from calib_all_ros.dataset.engine import SingleProcess, Work
+from calib_all_ros.dataset.engine import Job, SingleProcess
 from calib_all_ros.dataset.jobs import EpisodeJob, SetupJob
 from calib_all_ros.dataset.journal import Journal
 from calib_all_ros.dataset.outcomes import Pose, Row, SetupSolved
-from calib_all_ros.dataset.plan import EPISODES, SETUPS, Plan
+from calib_all_ros.dataset.plan import EPISODES, SETUPS, DatasetPlan
 from calib_all_ros.dataset.run import DatasetRun
 from calib_all_ros.geometry import se3
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.simulation.simulator import SimulatedRecording
 
-PlanFor = Callable[[Path], Plan]
+PlanFor = Callable[[Path], DatasetPlan]
 
 PROGRAM = """
 import pickle, sys
@@ -53,7 +53,7 @@ class Interrupted(SingleProcess):
     def __init__(self, after: int) -> None:
         self.after = after
 
-    def map_unordered(self, jobs: Iterable[Work[Any]]) -> Iterator[tuple[int, Any]]:
+    def map_unordered(self, jobs: Iterable[Job[Any]]) -> Iterator[tuple[int, Any]]:
         for number, job in enumerate(jobs):
             if self.after == 0:
                 raise KeyboardInterrupt
@@ -64,12 +64,12 @@ class Interrupted(SingleProcess):
 class Untouched(SingleProcess):
     """Does nothing, for there is nothing to do."""
 
-    def map_unordered(self, jobs: Iterable[Work[Any]]) -> Iterator[tuple[int, Any]]:
+    def map_unordered(self, jobs: Iterable[Job[Any]]) -> Iterator[tuple[int, Any]]:
         assert list(jobs) == []
         return iter(())
 
 
-def run(source: Path, plan: Plan, engine: SingleProcess | None = None) -> DatasetRun:
+def run(source: Path, plan: DatasetPlan, engine: SingleProcess | None = None) -> DatasetRun:
     with Journal(plan.out) as journal:
         finished = DatasetRun(plan, engine or SingleProcess(), journal)
         finished(find_episodes(source))
@@ -198,7 +198,7 @@ class Scripted(SingleProcess):
     def __init__(self) -> None:
         self.solved: list[tuple[str, ...]] = []
 
-    def map_unordered(self, jobs: Iterable[Work[Any]]) -> Iterator[tuple[int, Any]]:
+    def map_unordered(self, jobs: Iterable[Job[Any]]) -> Iterator[tuple[int, Any]]:
         for number, job in enumerate(jobs):
             if isinstance(job, SetupJob):
                 names = tuple(ref.name for ref in job.setup.members)
@@ -260,7 +260,7 @@ def test_a_job_that_ends_the_process_is_given_up(
     class Dying(SingleProcess):
         """Stands for a segmentation fault: nothing after it is executed."""
 
-        def map_unordered(self, jobs: Iterable[Work[Any]]) -> Iterator[tuple[int, Any]]:
+        def map_unordered(self, jobs: Iterable[Job[Any]]) -> Iterator[tuple[int, Any]]:
             next(iter(jobs))
             raise SystemExit
 

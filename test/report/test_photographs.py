@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from calib_all_ros.evidence.record import Evidence
-from calib_all_ros.pictures.results import Scene
+from calib_all_ros.pictures.results import DrawnScene
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.report import photographs
 from calib_all_ros.results.calibration import Calibration
@@ -18,8 +18,10 @@ from calib_all_ros.robot.description import Robot
 
 
 @pytest.fixture
-def scene(calibration: Calibration, simulated_recording: Recording, demo_robot: Robot) -> Scene:
-    return Scene.of(replace(calibration, lag_ms=0.0), simulated_recording, demo_robot)
+def scene(
+    calibration: Calibration, simulated_recording: Recording, demo_robot: Robot
+) -> DrawnScene:
+    return DrawnScene.of(replace(calibration, lag_ms=0.0), simulated_recording, demo_robot)
 
 
 def decoded(uri: str) -> np.ndarray:
@@ -44,7 +46,7 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
-def test_worst_and_best_take_turns(scene: Scene, evidence: Evidence) -> None:
+def test_worst_and_best_take_turns(scene: DrawnScene, evidence: Evidence) -> None:
     pictures = photographs.before_after_pictures(scene, evidence.view, 4)
     assert [(p.frame.index, p.label) for p in pictures] == [
         (7, "worst"),
@@ -56,7 +58,7 @@ def test_worst_and_best_take_turns(scene: Scene, evidence: Evidence) -> None:
     assert "stamped 381 ms too late by itself" in pictures[0].caption
 
 
-def test_no_image_is_shown_twice(scene: Scene, evidence: Evidence) -> None:
+def test_no_image_is_shown_twice(scene: DrawnScene, evidence: Evidence) -> None:
     frames = scene.calibration.frames
     for count in range(1, len(frames) + 1):
         few = replace(scene, calibration=replace(scene.calibration, frames=frames[:count]))
@@ -66,7 +68,7 @@ def test_no_image_is_shown_twice(scene: Scene, evidence: Evidence) -> None:
 
 
 def test_outlines_lie_on_the_robot(
-    scene: Scene, evidence: Evidence, simulated_recording: Recording
+    scene: DrawnScene, evidence: Evidence, simulated_recording: Recording
 ) -> None:
     best = photographs.before_after_pictures(scene, evidence.view, 2)[1]
     assert simulated_recording.masks is not None
@@ -82,14 +84,14 @@ def test_outlines_lie_on_the_robot(
     assert np.abs(difference).mean() < 6.0
 
 
-def test_without_a_coarse_pose_nothing_is_before(scene: Scene, evidence: Evidence) -> None:
+def test_without_a_coarse_pose_nothing_is_before(scene: DrawnScene, evidence: Evidence) -> None:
     final = replace(scene, calibration=replace(scene.calibration, stages={}))
     pictures = photographs.before_after_pictures(final, evidence.view, 2)
     assert [picture.before for picture in pictures] == ["", ""]
     assert all(picture.after for picture in pictures)
 
 
-def test_mask_is_the_one_of_the_best_used_image(scene: Scene, evidence: Evidence) -> None:
+def test_mask_is_the_one_of_the_best_used_image(scene: DrawnScene, evidence: Evidence) -> None:
     given = photographs.mask_picture(scene, evidence.view, evidence.masks)
     recorded = photographs.mask_picture(scene, evidence.view, None)
     assert given is not None and given == recorded
@@ -103,7 +105,7 @@ def test_mask_is_the_one_of_the_best_used_image(scene: Scene, evidence: Evidence
 
 
 def test_track_stops_where_the_mark_was_lost(
-    scene: Scene, evidence: Evidence, demo_robot: Robot
+    scene: DrawnScene, evidence: Evidence, demo_robot: Robot
 ) -> None:
     assert evidence.track is not None
     picture = photographs.track_picture(scene, evidence.view, evidence.track, demo_robot)
