@@ -68,7 +68,7 @@ class Case:
     def motion(self) -> RobotMotion:
         """The robot at every image."""
         recording, kinematics = self.recording, self.robot.kinematics
-        assumed = match_joints(kinematics, recording.joints.names).assumed
+        assumed = match_joints(kinematics, recording.joints).assumed
         return RobotMotion(kinematics, recording.joints, recording.image_stamps_ns, assumed)
 
     def masks(self) -> NDArray[np.bool_]:
@@ -80,14 +80,23 @@ class Case:
         return np.stack([mask for mask in masks if mask is not None])
 
 
-def load_case(folder: Path, robots: Path) -> Case:
-    """Read a recording folder; meshes are looked for in the folders inside ``robots``."""
-    recording = load_recording(RecordingSource(folder, masks="recorded"))
-    urdf = recording.urdf or load_recording(folder / "bag").urdf
-    if urdf is None:
-        raise SystemExit(f"{folder} holds no robot description")
+def load_case(folder: Path, robots: Path, urdf: Path | None = None) -> Case:
+    """Read a recording folder; meshes are looked for in the folders inside ``robots``.
+
+    The robot is the given one, that of the recording, of a bag inside it, or the one that its
+    ``scene.json`` names.
+    """
+    masks = "recorded" if (folder / "masks").is_dir() else "auto"
+    recording = load_recording(RecordingSource(folder, masks=masks))
+    description: Path | str | None = urdf or recording.urdf
+    if description is None and (folder / "bag").is_dir():
+        description = load_recording(folder / "bag").urdf
+    if description is None and (folder / "scene.json").is_file():
+        description = folder / json.loads((folder / "scene.json").read_text())["urdf"]
+    if description is None:
+        raise SystemExit(f"{folder} holds no robot description: give one (--urdf)")
     meshes = [path for path in sorted(robots.iterdir()) if path.is_dir()]
-    robot = load_robot(urdf, base_frame=recording.base_frame, mesh_paths=meshes)
+    robot = load_robot(description, base_frame=recording.base_frame, mesh_paths=meshes)
     mark = None
     if (folder / "eef.json").is_file():
         eef = json.loads((folder / "eef.json").read_text())
@@ -99,6 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folders", type=Path, nargs="*", help="default: all of ../shared/data")
     parser.add_argument("--robots", type=Path, default=SHARED_DATA / "robots")
+    parser.add_argument("--urdf", type=Path, help="where the recordings name no robot")
     parser.add_argument("--routes", nargs="+", choices=ROUTES, default=list(ROUTES))
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of RGB only")
     parser.add_argument("--corruption-seeds", type=int, nargs="+", default=[0])
@@ -111,11 +121,11 @@ def main() -> None:
     report = _Report()
     without_truth = []
     for folder in folders:
-        case = load_case(folder, arguments.robots)
+        case = load_case(folder, arguments.robots, arguments.urdf)
         if case.truth is None:
             without_truth.append(case)
             continue
-        masks = case.masks()
+        masks = case.masks() if {*arguments.routes} - {"rgb", "mark"} else np.zeros(0, bool)
         for route in arguments.routes:
             if route == "rgb":
                 for seed in arguments.seeds:

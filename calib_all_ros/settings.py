@@ -63,8 +63,8 @@ class SearchEffort:
     """
 
     hypotheses: int = field(default=6000, metadata=_AT_LEAST_1)
-    candidates: int = field(default=24, metadata=_AT_LEAST_1)
-    finalists: int = field(default=3, metadata=_AT_LEAST_1)
+    candidates: int = field(default=64, metadata=_AT_LEAST_1)
+    finalists: int = field(default=4, metadata=_AT_LEAST_1)
     attempts: int = field(default=2, metadata=_AT_LEAST_1)
 
     def __post_init__(self) -> None:

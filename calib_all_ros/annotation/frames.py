@@ -199,7 +199,7 @@ def annotated_recording(
             f"camera with {calibrated[0]}x{calibrated[1]}: give the calibration of this camera"
         )
     estimate = estimate_of(calibration, robot.kinematics)
-    matched = match_joints(robot.kinematics, tuple(recording.joints.names))
+    matched = match_joints(robot.kinematics, recording.joints)
     covered = covered_frames(recording, matched.recorded, estimate.lag_s)
     end_effector = find_end_effector(robot, eef_link, gripper_links)
     if end_effector.link in matched.unknown_links:

@@ -81,7 +81,7 @@ def _errors(calibration: Calibration, recording: Recording, robot: Robot) -> Pos
     truth = recording.reference_T_camera_base
     if truth is None or recording.base_frame not in (None, robot.kinematics.base_frame):
         return None
-    assumed = match_joints(robot.kinematics, recording.joints.names).assumed
+    assumed = match_joints(robot.kinematics, recording.joints).assumed
     used = np.array(calibration.provenance.frames_used, dtype=np.intp)
     motion = RobotMotion(
         robot.kinematics, recording.joints, recording.image_stamps_ns[used], assumed

@@ -58,7 +58,7 @@ def varied_frames(
     Raises:
         RecordingError: Joints do not match, or no image has joint states.
     """
-    matched = match_joints(robot.kinematics, tuple(recording.joints.names))
+    matched = match_joints(robot.kinematics, recording.joints)
     covered = joints_at_frames(
         recording.image_stamps_ns,
         recording.joints,

@@ -184,12 +184,12 @@ def _path(calibration: Calibration, recording: Recording, robot: Robot, link: st
 
 def _tip(recording: Recording, robot: Robot) -> str:
     """Return the link that most joints move, of those whose pose was recorded."""
-    unknown = match_joints(robot.kinematics, tuple(recording.joints.names)).unknown_links
+    unknown = match_joints(robot.kinematics, recording.joints).unknown_links
     known = [name for name in robot.kinematics.link_names if name not in unknown]
     return max(known, key=lambda name: len(robot.kinematics.moving_joints(name)))
 
 
 def _motion(recording: Recording, robot: Robot, frames: NDArray[np.intp]) -> RobotMotion:
-    matched = match_joints(robot.kinematics, tuple(recording.joints.names))
+    matched = match_joints(robot.kinematics, recording.joints)
     stamps_ns = recording.image_stamps_ns[frames]
     return RobotMotion(robot.kinematics, recording.joints, stamps_ns, matched.assumed)

@@ -179,7 +179,7 @@ class DrawnScene:
     @classmethod
     def of(cls, calibration: Calibration, recording: Recording, robot: Robot) -> DrawnScene:
         """Pose the robot at the calibration's frames."""
-        matched = match_joints(robot.kinematics, tuple(recording.joints.names))
+        matched = match_joints(robot.kinematics, recording.joints)
         numbers = np.array([frame.index for frame in calibration.frames], dtype=np.intp)
         motion = RobotMotion(
             robot.kinematics,

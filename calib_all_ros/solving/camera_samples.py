@@ -19,6 +19,10 @@ from calib_all_ros.geometry.camera import Camera
 PLASTIC_3D = 1.2207440846057596
 MATCHING_ROUNDS = 3
 MIN_DEPTH_M = 0.15
+# A pixel that is surely the robot's weighs no more than this, natural logarithm.
+MOST_EXPLAINABLE = 30.0
+# Size of a robot that is somewhere in the picture, over that of all there is to explain.
+SOMEWHERE_SPREAD = (0.35, 1.2)
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,13 @@ class ImageMoments:
     """Where in the image the robot was seen, as a cloud of weighted pixels.
 
     Attributes:
-        centre: (2,) weighted mean on the normalised image plane (z = 1).
-        spread: Root mean square distance from it, same unit.
+        centre: (2,) weighted mean on the normalised image plane (z = 1); (H, 2) where H hypotheses
+            have one each.
+        spread: Root mean square distance from it, same unit; (H,) likewise.
     """
 
     centre: NDArray[np.float64]
-    spread: float
+    spread: float | NDArray[np.float64]
 
 
 def image_moments(weights: NDArray[np.floating], camera: Camera) -> ImageMoments:
@@ -44,6 +49,45 @@ def image_moments(weights: NDArray[np.floating], camera: Camera) -> ImageMoments
     centre = np.array([(weights * x).sum(), (weights * y).sum()]) / total
     variance = (weights * ((x - centre[0]) ** 2 + (y - centre[1]) ** 2)).sum() / total
     return ImageMoments(centre, float(np.sqrt(max(variance, 1e-6))))
+
+
+def sample_moments(
+    change: NDArray[np.floating],
+    explainable: NDArray[np.floating],
+    camera: Camera,
+    count: int,
+    rng: np.random.Generator,
+) -> ImageMoments:
+    """Guess where in the image the robot is, among other things that change.
+
+    A third of the guesses takes the moments of all that a moving robot would explain, a third
+    those of the change between two of the images, where others may have been still, and a third
+    some place in which there is something to explain.
+
+    Args:
+        change: (P, h, w) probability of change between pairs of images.
+        explainable: (h, w) how much of it a robot would explain.
+        camera: Camera of these pictures.
+        count: How many guesses to make.
+        rng: Source of randomness.
+    """
+    weights = np.minimum(explainable, MOST_EXPLAINABLE).astype(np.float64) + 1e-9
+    whole = image_moments(weights, camera)
+    pairs = [image_moments(picture.astype(np.float64) ** 2, camera) for picture in change]
+    centre, spread = np.tile(whole.centre, (count, 1)), np.full(count, float(whole.spread))
+    kind = rng.integers(0, 3, count)
+    chosen = rng.integers(0, len(pairs), count)
+    by_pair = kind == 1
+    centre[by_pair] = np.stack([moments.centre for moments in pairs])[chosen[by_pair]]
+    spread[by_pair] = np.array([moments.spread for moments in pairs])[chosen[by_pair]]
+    places = rng.choice(weights.size, count, p=weights.reshape(-1) / weights.sum())
+    row, column = np.divmod(places, weights.shape[1])
+    somewhere = np.stack([column, row], axis=1) - camera.K[:2, 2]
+    centre[kind == 2] = (somewhere / np.diag(camera.K)[:2])[kind == 2]
+    smallest, largest = SOMEWHERE_SPREAD
+    shrunk = smallest * (largest / smallest) ** rng.random(count)
+    spread[kind == 2] *= shrunk[kind == 2]
+    return ImageMoments(centre, spread)
 
 
 def sample_rotations(count: int, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -127,7 +171,8 @@ def place_cameras(
     spread = np.sqrt(np.einsum("p,hp->h", weight, ((rotated - mean[:, None])[..., :2] ** 2).sum(2)))
     loose = rng.random(count) < 0.5
     stretch = np.where(loose, np.exp(rng.normal(0.0, 0.3, count)), 1.0)
-    shift = np.where(loose[:, None], rng.normal(0.0, 0.5 * moments.spread, (count, 2)), 0.0)
+    shift = rng.normal(0.0, 0.5, (count, 2)) * np.reshape(moments.spread, (-1, 1))
+    shift = np.where(loose[:, None], shift, 0.0)
     distance = spread / moments.spread
     offset = np.zeros((count, 2), dtype=np.float32)
     translation = np.empty((count, 3))

@@ -7,6 +7,7 @@ the robot and fitting its silhouette; what the result rests on in the end are ed
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -28,8 +29,10 @@ from calib_all_ros.solving.pipeline import (
 )
 from calib_all_ros.solving.search import (
     CHANGE_FRAMES,
+    SAME_VIEW,
+    StartAgreement,
     search_change,
-    start_agreement,
+    view_separation,
 )
 from calib_all_ros.solving.self_masked import (
     FINE_ROUNDS,
@@ -39,6 +42,7 @@ from calib_all_ros.solving.self_masked import (
     refine_from_images,
 )
 from calib_all_ros.solving.small_pictures import (
+    ChangeTable,
     PosedRobot,
     change_probability,
     posed_points,
@@ -78,17 +82,24 @@ class ChangeJudge:
     def __init__(self, observations: Observations, frames: NDArray[np.intp]) -> None:
         """Prepare the change maps between ``frames``, positions in the observations."""
         self._camera = observations.camera.scaled(JUDGING_WIDTH_PX / observations.camera.width)
-        self._pairs, self._change = change_probability(
-            shrink_images(observations.images[frames], JUDGING_WIDTH_PX)
-        )
+        small = shrink_images(observations.images[frames], JUDGING_WIDTH_PX)
+        self._pairs, self._change = change_probability(small)
+        self._table = ChangeTable.of(small)
         self._surface = observations.surface.simplified(0.01)
         self._motion = observations.motion.subset(frames)
 
-    def score(self, estimate: Estimate) -> float:
-        """Return the mean overlap of predicted and observed change, between 0 and 1."""
-        robot = PosedRobot(self._surface, self._motion.link_poses(estimate.lag_s))
+    def gain(self, estimate: Estimate) -> float:
+        """Return how much of the change a pose explains, as `PosedRobot.change_gain` does."""
         poses = estimate.T_camera_base[None]
+        return float(self._posed(estimate).change_gain(poses, self._camera, self._table)[0])
+
+    def overlap(self, estimate: Estimate) -> float:
+        """Return the mean overlap of predicted and observed change, between 0 and 1."""
+        poses, robot = estimate.T_camera_base[None], self._posed(estimate)
         return float(robot.change_overlap(poses, self._camera, self._pairs, self._change)[0])
+
+    def _posed(self, estimate: Estimate) -> PosedRobot:
+        return PosedRobot(self._surface, self._motion.link_poses(estimate.lag_s))
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,7 +150,7 @@ class ImageMeasurer:
         """Return the start whose rough refinement explains the changes best, and where it led."""
         seen = self._observations
         motion = seen.motion.subset(self._judged)
-        found, agreement = search_change(
+        found, _ = search_change(
             seen.images[self._judged], seen.surface, motion, seen.camera, self._effort, seed,
             on_progress,
         )  # fmt: skip
@@ -152,19 +163,14 @@ class ImageMeasurer:
                 self._stack, seen.surface, seen.motion, seen.camera,
                 Estimate(start.T_camera_base), frames, ROUGH_ROUNDS,
             )  # fmt: skip
-            rough.append(masked.fit.estimate)
+            # Where the background never shows, a segmentation follows its guess anywhere.
+            way = (Estimate(start.T_camera_base), *(estimate for estimate, _ in masked.trace))
+            rough.append(max(way, key=self._judge.gain))
         on_progress("coarse", 1.0)
-        scores = [self._judge.score(estimate) for estimate in rough]
-        # What was distinct before may end in one place, and what is another place may be as good.
-        centre = posed_points(seen.surface, motion.link_poses()).reshape(-1, 3).mean(axis=0)
-        refined = start_agreement([estimate.T_camera_base for estimate in rough], scores, centre)
+        scores = [self._judge.gain(estimate) for estimate in rough]
         best = int(np.argmax(scores))
-        return CoarsePose(
-            starts[best],
-            rough[best],
-            replace(agreement, rival=refined.rival),
-            ((rough[best], 1.0),),
-        )
+        refined = tuple(zip((at.T_camera_base for at in rough), scores, strict=True))
+        return CoarsePose(starts[best], rough[best], refined=refined, trace=((rough[best], 1.0),))
 
     def refine(self, start: Estimate, parameters: Parameters, on_progress: Progress) -> ImageFit:
         """Fit silhouettes to the images' own segmentation, then edges."""
@@ -176,10 +182,31 @@ class ImageMeasurer:
             replace(parameters, mask_bias_sigma_px=Parameters().mask_bias_sigma_px),
         )  # fmt: skip
         on_progress("refine", 0.8)
-        unbiased = replace(masked.fit.estimate, mask_bias_px=0.0)
-        edges = self._fit_edges(masked, unbiased, seen.solve, parameters)
+        way = (*(at for at, _ in reversed(masked.trace)), start)
+        fit = self._best_supported(masked, way, parameters)
+        if self.support(fit) < self.convincing_support:
+            # What was segmented at another pose hides the wrong pixels.
+            nearer = refine_from_images(
+                self._stack, seen.surface, seen.motion, seen.camera, fit.estimate, seen.solve,
+                FINE_ROUNDS[-1:], replace(parameters, lag=False),
+            )  # fmt: skip
+            again = self._best_supported(nearer, (fit.estimate,), parameters)
+            fit = max(fit, again, key=self.support)
         on_progress("refine", 1.0)
-        return ImageFit(masked, edges, (*masked.trace, *edges.trace))
+        return replace(fit, trace=(*masked.trace, *fit.trace))
+
+    def _best_supported(
+        self, masked: SelfMaskedFit, starts: Sequence[Estimate], parameters: Parameters
+    ) -> ImageFit:
+        """Fit edges from several starts, until one result is convincing."""
+        fits: list[ImageFit] = []
+        for start in starts:
+            unbiased = replace(start, mask_bias_px=0.0)
+            edges = self._fit_edges(masked, unbiased, self._observations.solve, parameters)
+            fits.append(ImageFit(masked, edges, edges.trace))
+            if self.support(fits[-1]) >= self.convincing_support:
+                break
+        return max(fits, key=self.support)
 
     def refit(
         self, fit: ImageFit, start: Estimate, use: NDArray[np.intp], parameters: Parameters
@@ -192,6 +219,16 @@ class ImageMeasurer:
     def support(self, fit: ImageFit) -> float:
         """Return the share of the outline in view that has an edge within a pixel."""
         return fit.edges.measured_share * fit.edges.close_share
+
+    def agreement(self, fit: ImageFit, tried: Sequence[CoarsePose]) -> StartAgreement:
+        """Compare the pose with what all starts led to, by the change that they explain."""
+        robot = self._observations.motion.subset(self._judged).link_poses()
+        centre = posed_points(self._observations.surface, robot).reshape(-1, 3).mean(axis=0)
+        pose, gain = fit.estimate.T_camera_base, self._judge.gain(fit.estimate)
+        starts = [start for coarse in tried for start in coarse.refined]
+        rivals = [s for T, s in starts if view_separation(T, pose, centre) > SAME_VIEW]
+        share = max(0.0, *rivals) / max(gain, 1e-9) if rivals else 0.0
+        return StartAgreement(len(starts), len(starts) - len(rivals), share)
 
     def timing(self, fit: ImageFit) -> FrameTiming:
         """Compare the edges with the outline of the robot at other instants."""
@@ -216,7 +253,7 @@ class ImageMeasurer:
             stamps_ns = seen.motion.stamps_ns[seen.solve]
             systems = systems.numbered(np.flatnonzero(used), stamps_ns)
         quality = {
-            "change_overlap": self._judge.score(edges.estimate),
+            "change_overlap": self._judge.overlap(edges.estimate),
             "edge_share": edges.measured_share,
             "edge_within_1px_share": edges.close_share,
             **self._held_out(fit),

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ from calib_all_ros.solving.pipeline import (
 from calib_all_ros.solving.search import (
     MASK_FRAMES,
     SAME_VIEW,
+    StartAgreement,
     search_masks,
     start_agreement,
     view_separation,
@@ -122,7 +125,7 @@ class MaskMeasurer:
         best = int(np.argmax([np.sum(fit.iou**2) for fit in fits]))
         agreement = replace(agreement, rival=self._rival(fits, fits[best]))
         return CoarsePose(
-            starts[best], fits[best].estimate, agreement, fits[best].trace, stage="search"
+            starts[best], fits[best].estimate, agreement, trace=fits[best].trace, stage="search"
         )
 
     def refine(self, start: Estimate, parameters: Parameters, on_progress: Progress) -> MaskFit:
@@ -144,6 +147,10 @@ class MaskMeasurer:
         """Return the share of the outline that agrees with the masks in the better frames."""
         shares = self._outline_shares(fit.estimate, COMPARISON[-1].scale)
         return float(np.quantile(np.nan_to_num(shares), 0.75))
+
+    def agreement(self, fit: MaskFit, tried: Sequence[CoarsePose]) -> StartAgreement:
+        """Say whether the starts of all searches agree; they were refined by themselves."""
+        return reduce(StartAgreement.joined, (coarse.agreement for coarse in tried))
 
     def timing(self, fit: MaskFit) -> FrameTiming:
         """Compare each mask with the outline of the robot at other instants."""

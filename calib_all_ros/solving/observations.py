@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Turn a recording and a robot into what the solve works on.
+"""Observations: a recording and a robot as the solve works on them.
 
 Joints are matched by name, frames chosen, images rectified to a pinhole camera and reduced to
 the working size.
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
+from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.geometry.rectification import Rectification, shrink, shrink_mask
 from calib_all_ros.recording.frame_selection import (
     joints_at_frames,
@@ -36,6 +37,11 @@ logger = logging.getLogger(__name__)
 MAX_EXAMINED_FRAMES = 150
 MIN_FRAMES = 2
 MAX_HELD_OUT_FRAMES = 8
+# No driver counts turns so far beyond the limits of a joint, nor is a slide so long; a tenth of the
+# samples tells, for a gripper in percent is closed most of the time.
+BEYOND_TURNS_RAD = 2.0 * np.pi
+BEYOND_M = 1.0
+BEYOND_SHARE = 0.1
 
 
 @dataclass(frozen=True)
@@ -137,21 +143,34 @@ class Observations:
         return others[np.unique(np.linspace(0, len(others) - 1, count).astype(np.intp))]
 
 
-def match_joints(kinematics: Kinematics, recorded: tuple[str, ...]) -> MatchedJoints:
+def match_joints(
+    kinematics: Kinematics, recorded: JointTrajectory | tuple[str, ...]
+) -> MatchedJoints:
     """Match recorded joints to the robot's by name.
 
     A gripper that does not report its joints is left out of the comparison; an arm that misses a
-    joint in its middle cannot be used.
+    joint in its middle cannot be used. Positions that no such joint can have (percent, encoder
+    units, degrees, millimetres) count as not recorded.
+
+    Args:
+        kinematics: The robot.
+        recorded: What was recorded, or the names alone.
 
     Raises:
         RecordingError: A joint is missing between recorded ones, or nothing matches.
     """
+    impossible: dict[str, str] = {}
+    if isinstance(recorded, JointTrajectory):
+        impossible = _impossible_positions(kinematics, recorded)
+        recorded = tuple(name for name in recorded.names if name not in impossible)
     missing = [name for name in kinematics.joint_names if name not in recorded]
     matched = tuple(name for name in kinematics.joint_names if name in recorded)
     listing = (
         f"the recording has {', '.join(recorded) or 'none'}; "
         f"the URDF has {', '.join(kinematics.joint_names) or 'none'}"
     )
+    if impossible and not matched:
+        raise RecordingError(f"{next(iter(impossible.values()))}: convert them")
     if not matched:
         raise RecordingError(f"no recorded joint is a joint of the URDF: {listing}")
     moved_by = {link: kinematics.moving_joints(link) for link in kinematics.link_names}
@@ -159,12 +178,14 @@ def match_joints(kinematics: Kinematics, recorded: tuple[str, ...]) -> MatchedJo
         states = [name in recorded for name in joints]
         if True in states and False in states[: len(states) - states[::-1].index(True)]:
             gap = joints[states.index(False)]
+            if gap in impossible:
+                raise RecordingError(f"{impossible[gap]}: convert them")
             raise RecordingError(
                 f"joint '{gap}' of the URDF, which moves recorded joints, was not recorded: "
                 f"{listing}"
             )
     unknown = tuple(link for link, joints in moved_by.items() if set(joints) & set(missing))
-    notes = []
+    notes = [f"{why}; they are not used" for why in impossible.values()]
     if missing:
         notes.append(
             f"joints {', '.join(missing)} were not recorded: links {', '.join(unknown)} are left "
@@ -179,6 +200,26 @@ def match_joints(kinematics: Kinematics, recorded: tuple[str, ...]) -> MatchedJo
         low, high = kinematics.lower[column], kinematics.upper[column]
         assumed[name] = float(np.clip(0.0, low, high))
     return MatchedJoints(matched, assumed, unknown, tuple(notes))
+
+
+def _impossible_positions(kinematics: Kinematics, recorded: JointTrajectory) -> dict[str, str]:
+    """Return the robot's joints whose positions are beyond belief, and what is said of each."""
+    found = {}
+    limits = zip(kinematics.lower, kinematics.upper, kinematics.turning, strict=True)
+    for name, (low, high, turning) in zip(kinematics.joint_names, limits, strict=True):
+        if name not in recorded.names:
+            continue
+        positions = recorded.series(name)[1]
+        beyond = np.maximum(low - positions, positions - high)
+        if np.mean(beyond > (BEYOND_TURNS_RAD if turning else BEYOND_M)) < BEYOND_SHARE:
+            continue
+        unit, other = ("rad", "degrees, percent") if turning else ("m", "millimetres, percent")
+        found[name] = (
+            f"joint '{name}' reads {positions.min():.4g} to {positions.max():.4g}, but its limits "
+            f"are {low:.4g} to {high:.4g} {unit}: its positions are in another unit ({other} or "
+            "encoder steps)"
+        )
+    return found
 
 
 def make_view(camera: Camera, working_width_px: int) -> View:
@@ -205,7 +246,7 @@ def prepare(
         RecordingError: Joints do not match, no image is covered by joint states, the robot does
             not move, or too few frames are left.
     """
-    matched = match_joints(robot.kinematics, tuple(recording.joints.names))
+    matched = match_joints(robot.kinematics, recording.joints)
     covered = joints_at_frames(
         recording.image_stamps_ns,
         recording.joints,

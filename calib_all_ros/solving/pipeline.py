@@ -7,6 +7,7 @@ knows how to do that.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeVar
 
@@ -49,6 +50,7 @@ class CoarsePose:
         start: That start.
         estimate: Where it led.
         agreement: Whether other starts led to the same pose.
+        refined: ``T_camera_base`` that all starts led to, with their scores.
         trace: The estimates on the way.
         stage: The stage that they belong to: "search" or "coarse".
     """
@@ -56,6 +58,7 @@ class CoarsePose:
     start: Start
     estimate: Estimate
     agreement: StartAgreement = NO_STARTS
+    refined: tuple[tuple[NDArray[np.float64], float], ...] = ()
     trace: Trace = ()
     stage: str = "coarse"
 
@@ -125,6 +128,10 @@ class Measurer(Protocol[Fit]):
 
     def support(self, fit: Fit) -> float:
         """Return the share of the outline, between 0 and 1, that the images support."""
+        ...
+
+    def agreement(self, fit: Fit, tried: Sequence[CoarsePose]) -> StartAgreement:
+        """Compare a fit with what all starts led to."""
         ...
 
     def timing(self, fit: Fit) -> FrameTiming:
@@ -215,13 +222,13 @@ def find_pose(
         on_progress: Called with the stage and its finished share.
     """
     parameters = measurer.parameters(settings.refinement)
-    agreement = NO_STARTS
+    tried: list[CoarsePose] = []
     best: tuple[float, CoarsePose, Fit] | None = None
     for attempt in range(settings.search.attempts):
         coarse = measurer.coarse_pose(
             given if attempt == 0 else (), settings.seed + attempt, on_progress
         )
-        agreement = agreement.joined(coarse.agreement)
+        tried.append(coarse)
         fit = measurer.refine(coarse.estimate, parameters, on_progress)
         support = measurer.support(fit)
         if best is None or support > best[0]:
@@ -229,7 +236,9 @@ def find_pose(
         if best[0] >= measurer.convincing_support:
             break
     assert best is not None
-    return _examined(measurer, parameters, replace(best[1], agreement=agreement), best[2])
+    _, coarse, fit = best
+    agreement = measurer.agreement(fit, tried)
+    return _examined(measurer, parameters, replace(coarse, agreement=agreement), fit)
 
 
 def refine_pose(

@@ -21,6 +21,7 @@ from calib_all_ros.solving.camera_samples import (
     image_moments,
     perturb,
     place_cameras,
+    sample_moments,
     sample_rotations,
 )
 from calib_all_ros.solving.estimate import Estimate
@@ -34,18 +35,31 @@ from calib_all_ros.solving.silhouette_fit import (
     fit_silhouettes,
 )
 from calib_all_ros.solving.small_pictures import (
+    ChangeTable,
     PosedRobot,
-    change_probability,
     posed_points,
     shrink_images,
 )
 
 # Size of the pictures that hypotheses are scored on, and of the details they leave out.
 WIDTH_PX = 64
+CHANGE_WIDTH_PX = 32
 DETAIL_M = 0.025
 # Images that are searched with masks; without masks, those of which all pairs are compared.
 MASK_FRAMES = 5
 CHANGE_FRAMES = 8
+# Rounds of the search for change: size of the pictures over the first one's, variations of each
+# candidate, standard deviation of their rotation (rad) and of their shift over the distance.
+CHANGE_ROUNDS = (
+    (1.0, 40, 0.2, 0.12),
+    (1.0, 40, 0.12, 0.08),
+    (2.0, 30, 0.08, 0.05),
+    (2.0, 20, 0.05, 0.03),
+    (3.0, 20, 0.03, 0.02),
+    (3.0, 20, 0.015, 0.01),
+)
+# Points of the robot that hypotheses are placed by.
+PLACED_POINTS = 300
 # So many candidates are followed to the end to see whether they agree.
 AGREEING_CANDIDATES = 6
 BATCHES = 4
@@ -222,28 +236,25 @@ def search_change(
     points, mobility = _sampled_points(surface, motion)
     centre = np.average(points, axis=0, weights=mobility)
 
-    small = camera.scaled(WIDTH_PX / camera.width)
-    pairs, change = change_probability(shrink_images(images, small.width))
-    moments = image_moments(change.mean(axis=0).astype(np.float64) ** 2, small)
-    rotations = sample_rotations(effort.hypotheses, rng)
-    poses = place_cameras(rotations, points, mobility, moments, rng)
-    scores = robot.change_overlap(poses, small, pairs, change)
+    small = camera.scaled(CHANGE_WIDTH_PX / camera.width)
+    table = ChangeTable.of(shrink_images(images, small.width))
+    rotations = sample_rotations(effort.hypotheses, rng)[rng.permutation(effort.hypotheses)]
+    moments = sample_moments(table.change, table.most, small, len(rotations), rng)
+    some = rng.permutation(len(points))[:PLACED_POINTS]
+    poses = place_cameras(rotations, points[some], mobility[some], moments, rng)
+    scores = robot.change_gain(poses, small, table)
     on_progress("search", 0.5)
 
     kept = _diverse(poses, scores, centre, effort.candidates)
     poses, scores = poses[kept], scores[kept]
-    rounds = (
-        (1.0, 40, 0.15, 0.08), (1.0, 30, 0.08, 0.05), (1.0, 20, 0.05, 0.03),
-        (1.5, 20, 0.03, 0.02), (1.5, 20, 0.015, 0.01),
-    )  # fmt: skip
-    for done, (zoom, copies, angle, shift) in enumerate(rounds):
-        finer = camera.scaled(zoom * WIDTH_PX / camera.width)
+    for done, (zoom, copies, angle, shift) in enumerate(CHANGE_ROUNDS):
+        finer = camera.scaled(zoom * CHANGE_WIDTH_PX / camera.width)
         if finer.width != small.width:
             small = finer
-            pairs, change = change_probability(shrink_images(images, small.width))
-            scores = robot.change_overlap(poses, small, pairs, change)
+            table = ChangeTable.of(shrink_images(images, small.width))
+            scores = robot.change_gain(poses, small, table)
         varied = perturb(poses, centre, copies, angle, shift, rng)
-        varied_scores = robot.change_overlap(varied, small, pairs, change)
+        varied_scores = robot.change_gain(varied, small, table)
         best = varied_scores.reshape(len(poses), copies).argmax(axis=1)
         index = np.arange(len(poses)) * copies + best
         better = varied_scores[index] > scores
@@ -252,7 +263,7 @@ def search_change(
         # Half of the candidates suffice after each round.
         order = np.argsort(-scores)[: max(AGREEING_CANDIDATES, len(scores) // 2)]
         poses, scores = poses[order], scores[order]
-        on_progress("search", 0.5 + 0.5 * (done + 1) / len(rounds))
+        on_progress("search", 0.5 + 0.5 * (done + 1) / len(CHANGE_ROUNDS))
     ranked = [Candidate(pose, float(score)) for pose, score in zip(poses, scores, strict=True)]
     agreement = start_agreement(list(poses), scores.tolist(), centre)
     return _distinct(ranked, centre, effort.finalists), agreement

@@ -11,6 +11,7 @@ from calib_all_ros.solving.camera_samples import (
     image_moments,
     perturb,
     place_cameras,
+    sample_moments,
     sample_rotations,
 )
 
@@ -85,6 +86,23 @@ def test_the_robot_is_placed_where_it_was_seen_and_as_large() -> None:
     assert np.quantile(np.abs(np.log(size)), 0.4) < 0.05
     assert np.quantile(off_centre, 0.9) > 0.05
     assert np.quantile(np.abs(np.log(size)), 0.9) > 0.2
+
+
+def test_robots_are_guessed_also_where_least_changes() -> None:
+    """A screen fills the left half; the robot is at the right, seen alone in one pair of images."""
+    change = np.zeros((3, 48, 64))
+    change[:2, :, :32] = 1.0
+    change[:, 20:30, 50:58] = 1.0
+    explainable = np.where(change.all(axis=0), 10.0, 0.1)
+    moments = sample_moments(change, explainable, CAMERA, 3000, np.random.default_rng(0))
+    assert moments.centre.shape == (3000, 2) and np.shape(moments.spread) == (3000,)
+    robot = np.array([(53.5 - CAMERA.K[0, 2]) / CAMERA.K[0, 0], (24.5 - 22) / 62])
+    near = np.linalg.norm(moments.centre - robot, axis=1) < 0.1
+    assert 0.2 < near.mean() < 0.8
+    rotations = sample_rotations(3000, np.random.default_rng(1))
+    points = np.random.default_rng(2).uniform(-0.3, 0.3, (100, 3))
+    poses = place_cameras(rotations, points, np.ones(100), moments, np.random.default_rng(3))
+    assert np.isfinite(poses).all() and (poses[:, 2, 3] > 0).all()
 
 
 def test_points_of_no_weight_do_not_place_the_robot() -> None:

@@ -56,9 +56,10 @@ def test_change_tells_good_poses_from_bad_ones(
     observations: Observations, truth: np.ndarray
 ) -> None:
     judge = ChangeJudge(observations, observations.spread(6))
-    scores = []
+    overlaps, gains = [], []
     for offset in (0.0, 0.03, 0.1):
         off = se3.from_rotvec(offset * np.array([1.0, 0.5, 0.0]), offset * np.ones(3))
-        scores.append(judge.score(Estimate(off @ truth)))
-    assert scores[0] > scores[1] > scores[2]
-    assert scores[0] > 0.6
+        overlaps.append(judge.overlap(Estimate(off @ truth)))
+        gains.append(judge.gain(Estimate(off @ truth)))
+    assert overlaps[0] > overlaps[1] > overlaps[2] and overlaps[0] > 0.6
+    assert gains[0] > 0.5 > gains[1] > gains[2]

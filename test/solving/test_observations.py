@@ -53,6 +53,39 @@ def test_an_unreported_gripper_is_left_out() -> None:
     assert "gripper_width" in matched.notes[1]
 
 
+def limited(arm: float, gripper: float) -> Kinematics:
+    """An arm of two joints that turn, with a finger that slides, as far as the limits go."""
+    links = ["base", "upper", "lower", "finger"]
+    joints = [
+        Joint("a", "revolute", "base", "upper", lower=-arm, upper=arm),
+        Joint("b", "revolute", "upper", "lower", lower=-arm, upper=arm),
+        Joint("f", "prismatic", "lower", "finger", lower=0.0, upper=gripper),
+    ]
+    return Kinematics(links, joints)
+
+
+def trajectory(*largest: float) -> JointTrajectory:
+    """Joints a, b and f that go from zero to a largest position."""
+    stamps = np.arange(20) * 10**8
+    return JointTrajectory(("a", "b", "f"), stamps, np.linspace(0, 1, 20)[:, None] * largest)
+
+
+def test_a_gripper_in_percent_counts_as_not_recorded() -> None:
+    matched = match_joints(limited(2.9, 0.04), trajectory(1.0, 1.0, 80.0))
+    assert matched.recorded == ("a", "b") and matched.unknown_links == ("finger",)
+    assert "'f' reads 0 to 80" in matched.notes[0] and "0 to 0.04 m" in matched.notes[0]
+    # What a driver may well report is believed: a turn too many, a gripper forced a little open.
+    believed = match_joints(limited(2.9, 0.04), trajectory(2.9 + 6.0, 1.0, 0.06))
+    assert believed.recorded == ("a", "b", "f") and not believed.notes
+
+
+@pytest.mark.parametrize("largest", [(150.0, 90.0, 0.02), (150.0, 90.0, 40.0), (1.0, 90.0, 0.02)])
+def test_an_arm_in_degrees_is_an_error_that_names_a_joint(largest: tuple[float, ...]) -> None:
+    name = "a" if largest[0] > 9 else "b"
+    with pytest.raises(RecordingError, match=f"'{name}' reads 0 to .*degrees.*: convert"):
+        match_joints(limited(2.9, 0.04), trajectory(*largest))
+
+
 def test_assumed_positions_respect_the_limits() -> None:
     links = ["base", "arm", "finger"]
     joints = [

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 
 import numpy as np
 import pytest
@@ -73,6 +75,10 @@ class ScriptedMeasurer:
 
     def support(self, fit: ScriptedFit) -> float:
         return fit.support
+
+    def agreement(self, fit: ScriptedFit, tried: Sequence[CoarsePose]) -> StartAgreement:
+        assert fit.support == max(self.supports[: len(tried)])
+        return reduce(StartAgreement.joined, (coarse.agreement for coarse in tried))
 
     def timing(self, fit: ScriptedFit) -> FrameTiming:
         ones = np.ones(len(self.fits))

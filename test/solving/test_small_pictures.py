@@ -5,6 +5,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.rectification import shrink_mask
@@ -14,6 +15,7 @@ from calib_all_ros.simulation.simulator import SimulatedRecording
 from calib_all_ros.solving.mask_measurements import intersection_over_union
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.small_pictures import (
+    ChangeTable,
     PosedRobot,
     change_probability,
     exposure_gains,
@@ -79,6 +81,65 @@ def test_no_change_anywhere_is_not_explained_by_a_moving_robot(
     nothing = np.zeros((1, camera.height, camera.width), np.float32)
     np.testing.assert_allclose(posed.change_overlap(poses, camera, pairs, nothing), 0.0)
     assert posed.change_overlap(poses, camera, pairs, nothing + 1)[0] < 0.5
+
+
+@pytest.fixture(scope="module")
+def moving(
+    demo_robot: Robot, simulated: SimulatedRecording, simulated_motion: RobotMotion
+) -> tuple[PosedRobot, NDArray[np.float32]]:
+    """The robot in six images of a still scene, and these images."""
+    frames = np.array([0, 4, 8, 12, 15, 19])
+    robot = PosedRobot(
+        demo_robot.surface.simplified(0.02), simulated_motion.subset(frames).link_poses()
+    )
+    return robot, shrink_images(simulated.images[frames], 64)
+
+
+def elsewhere(T: np.ndarray) -> np.ndarray:
+    """Poses beside a true one: to the side, turned, and so near that the robot fills the image."""
+    near = T.copy()
+    near[2, 3] *= 0.3
+    turned = se3.from_rotvec(np.array([0.0, 0.5, 0.0]), np.zeros(3)) @ T
+    aside = se3.from_rotvec(np.zeros(3), np.array([0.3, 0.0, 0.0])) @ T
+    return np.stack([T, aside, turned, near])
+
+
+def test_the_true_pose_explains_what_changes(
+    moving: tuple[PosedRobot, NDArray[np.float32]], simulated: SimulatedRecording
+) -> None:
+    robot, small = moving
+    camera = simulated.camera.scaled(64 / simulated.camera.width)
+    gains = robot.change_gain(elsewhere(simulated.T_camera_base), camera, ChangeTable.of(small))
+    assert gains[0] > 0.5 and gains[1:].max() < 0.1
+
+
+@pytest.mark.parametrize("trouble", ["screen", "person", "exposure"])
+def test_other_change_costs_next_to_nothing(
+    trouble: str, moving: tuple[PosedRobot, NDArray[np.float32]], simulated: SimulatedRecording
+) -> None:
+    robot, clean = moving
+    small = clean.copy()
+    rng = np.random.default_rng(0)
+    if trouble == "screen":
+        small[:, 5:20, 5:25] = rng.uniform(0, 255, (len(small), 1, 1, 3))
+    elif trouble == "person":
+        # Stands in two images, in one of them before a part of the robot.
+        small[1, 8:48, 20:36] = small[4, 8:48, 40:56] = (200.0, 40.0, 90.0)
+    else:
+        small *= np.linspace(0.75, 1.25, len(small))[:, None, None, None]
+    camera = simulated.camera.scaled(64 / simulated.camera.width)
+    gains = robot.change_gain(elsewhere(simulated.T_camera_base), camera, ChangeTable.of(small))
+    assert gains[0] > 0.1 and gains[1:].max() < 0.5 * gains[0]
+
+
+def test_where_nothing_changes_no_robot_is_the_best_explanation(
+    moving: tuple[PosedRobot, NDArray[np.float32]], simulated: SimulatedRecording
+) -> None:
+    robot, small = moving
+    still = np.repeat(small[:1], len(small), axis=0)
+    camera = simulated.camera.scaled(64 / simulated.camera.width)
+    poses = elsewhere(simulated.T_camera_base)
+    assert (robot.change_gain(poses, camera, ChangeTable.of(still)) < 0.0).all()
 
 
 def scene(gains: list[float], seed: int = 0) -> np.ndarray:
