@@ -6,10 +6,10 @@ Usage: python examples/01_calibrate_a_bag.py BAG RESULT
 
 import sys
 
-from calib_all_ros import RecordingSource, calibrate, load_recording, load_robot
+from calib_all_ros import calibrate, load_recording, load_robot
 
 bag, result = sys.argv[1:]
-recording = load_recording(RecordingSource(bag))
+recording = load_recording(bag)
 robot = load_robot(recording.urdf or "robot.urdf")
 calibration = calibrate(recording, robot).calibration
 

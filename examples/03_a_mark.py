@@ -6,10 +6,10 @@ Usage: python examples/03_a_mark.py RECORDING LINK U V
 
 import sys
 
-from calib_all_ros import Mark, RecordingSource, calibrate, load_recording, load_robot
+from calib_all_ros import Mark, calibrate, load_recording, load_robot
 
 path, link, u, v = sys.argv[1:]
-recording = load_recording(RecordingSource(path))
+recording = load_recording(path)
 robot = load_robot(recording.urdf or "robot.urdf")
 run = calibrate(recording, robot, mark=Mark((float(u), float(v)), 0, link))
 

@@ -7,12 +7,12 @@ Usage: python examples/04_check_given_extrinsics.py RECORDING EXTRINSICS
 import sys
 from pathlib import Path
 
-from calib_all_ros import RecordingSource, load_recording, load_robot
+from calib_all_ros import load_recording, load_robot
 from calib_all_ros.checking.check import check_extrinsics
 from calib_all_ros.results.extrinsics_file import read_extrinsics
 
 path, extrinsics = sys.argv[1:]
-recording = load_recording(RecordingSource(path))
+recording = load_recording(path)
 robot = load_robot(recording.urdf or "robot.urdf")
 given = read_extrinsics(Path(extrinsics))
 check = check_extrinsics(recording, robot, given.T_camera_base)

@@ -7,13 +7,13 @@ Usage: python examples/09_annotate.py RECORDING RESULT PICTURES
 import sys
 from pathlib import Path
 
-from calib_all_ros import Calibration, RecordingSource, load_recording, load_robot
+from calib_all_ros import Calibration, load_recording, load_robot
 from calib_all_ros.annotation.frames import annotated_recording
 from calib_all_ros.annotation.picture import AnnotationPainter
 from calib_all_ros.pictures.overlay import save_png
 
 path, result, pictures = sys.argv[1:]
-recording = load_recording(RecordingSource(path))
+recording = load_recording(path)
 robot = load_robot(recording.urdf or "robot.urdf")
 annotated = annotated_recording(recording, robot, Calibration.load(result))
 painter = AnnotationPainter(annotated)
