@@ -182,8 +182,9 @@ class ImageMeasurer:
             replace(parameters, mask_bias_sigma_px=Parameters().mask_bias_sigma_px),
         )  # fmt: skip
         on_progress("refine", 0.8)
-        way = (*(at for at, _ in reversed(masked.trace)), start)
-        fit = self._best_supported(masked, way, parameters)
+        # A segmentation may have led away from a good start.
+        ends = (masked.trace[-1][0], start)
+        fit = self._best_supported(masked, ends, parameters)
         if self.support(fit) < self.convincing_support:
             # What was segmented at another pose hides the wrong pixels.
             nearer = refine_from_images(

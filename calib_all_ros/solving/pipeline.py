@@ -233,11 +233,11 @@ def find_pose(
         support = measurer.support(fit)
         if best is None or support > best[0]:
             best = support, coarse, fit
-        if best[0] >= measurer.convincing_support:
+        agreement = measurer.agreement(best[2], tried)
+        if best[0] >= measurer.convincing_support or agreement.unanimous:
             break
     assert best is not None
     _, coarse, fit = best
-    agreement = measurer.agreement(fit, tried)
     return _examined(measurer, parameters, replace(coarse, agreement=agreement), fit)
 
 

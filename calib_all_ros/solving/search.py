@@ -89,6 +89,11 @@ class StartAgreement:
     agreeing: int
     rival: float
 
+    @property
+    def unanimous(self) -> bool:
+        """Whether all of several starts ended at the best pose."""
+        return self.tried == self.agreeing > 1
+
     def joined(self, other: StartAgreement) -> StartAgreement:
         """Return what two rounds of starts say together."""
         return StartAgreement(

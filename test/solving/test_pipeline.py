@@ -46,6 +46,7 @@ class ScriptedMeasurer:
     supports: list[float]
     fits: NDArray[np.bool_] = field(default_factory=lambda: np.ones(8, bool))
     lag_s: float = 0.05
+    agreeing: int = 2
     convincing_support: float = 0.5
     min_fitting_frames: int = 3
     seeds: list[int] = field(default_factory=list)
@@ -60,7 +61,7 @@ class ScriptedMeasurer:
         self.given.append(given)
         T = np.eye(4)
         T[2, 3] = len(self.seeds)
-        return CoarsePose(Start(T, "search"), Estimate(T), StartAgreement(6, 2, 0.1 * T[2, 3]))
+        return CoarsePose(Start(T, "search"), Estimate(T), StartAgreement(6, self.agreeing, 0.1 * T[2, 3]))
 
     def refine(self, start: Estimate, parameters: Parameters, on_progress: Progress) -> ScriptedFit:
         estimate = Estimate(start.T_camera_base, self.lag_s)
@@ -137,3 +138,9 @@ def test_a_lag_between_few_key_frames_is_not_estimated(fitting: int, lag: bool) 
 def test_the_paper_estimates_the_pose_alone() -> None:
     parameters = estimated_parameters(RefinementSettings(method="adam", focal_scale=True))
     assert parameters == Parameters(lag=False, mask_bias=False)
+
+
+def test_starts_that_all_agree_need_no_further_search() -> None:
+    measurer = ScriptedMeasurer([0.1, 0.2, 0.3], agreeing=6)
+    find_pose(measurer, settings())
+    assert measurer.seeds == [7]
