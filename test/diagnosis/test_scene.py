@@ -172,3 +172,20 @@ def test_small_steps_are_scatter() -> None:
     values = noise(0.01)
     values[15:] += 0.3
     assert describe(values, 0.5).starts == ()
+
+
+@pytest.mark.parametrize(("size", "clear"), [(3.5, False), (4.5, True)])
+def test_a_step_is_clear_at_four_times_the_scatter_beside_it(size: float, clear: bool) -> None:
+    # The median distance from the middle is 1.
+    rng = np.random.default_rng(0)
+    parts = [rng.permutation(np.linspace(-2.0, 2.0, 41)) for _ in range(2)]
+    values = np.concatenate([parts[0], parts[1] + size])[:, None]
+    assert bool(describe(values, 0.5).starts) == clear
+
+
+@pytest.mark.parametrize(("wave", "drifts"), [(0.60, True), (0.95, False)])
+def test_a_drift_is_believed_where_a_line_leaves_much_less(wave: float, drifts: bool) -> None:
+    # What is beside the line is scatter to it, but not to levels.
+    time = np.linspace(0.0, 1.0, COUNT)
+    values = (2.0 * time + wave * np.sign(np.sin(2.0 * np.pi * 7.3 * time)))[:, None]
+    assert (describe(values, 0.5).drift > 0.0) == drifts

@@ -116,3 +116,38 @@ def test_nine_in_ten_are_within_what_is_expected(spread: tuple[float, ...]) -> N
 def test_one_group_tells_nothing() -> None:
     J = np.random.default_rng(4).normal(size=(40, COLUMNS))
     assert pose_uncertainty(systems(J, np.ones(40), 1), FITTED, POSE, WIDTH, 1.0) is None
+
+
+def test_images_weigh_a_tenth_against_the_models_tolerance_and_scatter_in_quarters() -> None:
+    """The sixth parameter goes with the focal length; the images know a little of both."""
+    rng = np.random.default_rng(5)
+    J = np.zeros((FRAMES * PER_FRAME, COLUMNS))
+    J[:, :8] = rng.normal(size=(len(J), 8)) * 100.0
+    J[:, FOCAL_SCALE] = 60.0 * rng.normal(size=len(J)) + J[:, 5]
+    residual = rng.normal(0.0, 3.0, len(J))
+    tolerance = ModelTolerance(0.05, 1e-9, 1e-9, 1e-9)
+    found = pose_uncertainty(systems(J, residual, FRAMES), FITTED, np.eye(4), WIDTH, 1.0, tolerance)
+    assert found is not None
+    noise = np.mean(residual**2) * 10.0
+    both = J[:, [*range(8), FOCAL_SCALE]]
+    H, g = both.T @ both / noise, both.T @ residual / noise
+    formal = np.linalg.inv(H[:8, :8])
+    weak = np.linalg.inv(H / 10.0 + np.diag([*np.zeros(8), tolerance.focal_scale**-2]))
+    ask = (-weak @ g / 10.0)[8]
+    sensitivity = -formal @ H[:8, 8]
+    groups = np.arange(len(J)) // PER_FRAME
+    shifts = {
+        folds: np.stack([
+            -np.linalg.lstsq(J[groups % folds != out, :8], residual[groups % folds != out],
+                             rcond=None)[0] for out in range(folds)])
+        for folds in (FRAMES, 4)
+    }  # fmt: skip
+    scatter = {folds: (folds - 1) * np.cov(each[:, :6].T, ddof=0) for folds, each in shifts.items()}
+    twist = (formal + np.outer(sensitivity, sensitivity) * (weak[8, 8] + ask**2))[:6, :6]
+    to_camera = camera_from_twist(np.eye(4), CENTRE)
+    expected = to_camera @ (twist + scatter[FRAMES]) @ to_camera.T
+    np.testing.assert_allclose(found.covariance, expected, rtol=0.02, atol=1e-3 * expected.max())
+    quarter = to_camera @ scatter[4] @ to_camera.T
+    assert found.scatter_position_mm == pytest.approx(
+        1e3 * np.sqrt(np.trace(quarter[:3, :3])), rel=0.01
+    )

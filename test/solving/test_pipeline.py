@@ -61,7 +61,9 @@ class ScriptedMeasurer:
         self.given.append(given)
         T = np.eye(4)
         T[2, 3] = len(self.seeds)
-        return CoarsePose(Start(T, "search"), Estimate(T), StartAgreement(6, self.agreeing, 0.1 * T[2, 3]))
+        return CoarsePose(
+            Start(T, "search"), Estimate(T), StartAgreement(6, self.agreeing, 0.1 * T[2, 3])
+        )
 
     def refine(self, start: Estimate, parameters: Parameters, on_progress: Progress) -> ScriptedFit:
         estimate = Estimate(start.T_camera_base, self.lag_s)

@@ -12,7 +12,7 @@ from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.mask_measurer import mask_timing
 from calib_all_ros.solving.motion import RobotMotion
 from calib_all_ros.solving.silhouette_fit import SilhouetteProblem
-from calib_all_ros.solving.timing import FrameTiming
+from calib_all_ros.solving.timing import FrameTiming, candidate_lags, frame_timing
 
 FRAMES = np.arange(3, 17)
 
@@ -80,3 +80,18 @@ def test_a_mask_of_something_else_is_not_explained_by_a_lag(
     timing = examine(demo_robot, other, simulated_motion, {})
     assert not timing.fits[4] and not timing.late[4]
     assert timing.fits.sum() == len(FRAMES) - 1
+
+
+def test_an_image_fits_that_agrees_along_four_fifths_of_what_the_best_does() -> None:
+    lags_s = candidate_lags(np.arange(5) * 10**8)
+    shares = np.full((5, len(lags_s)), 0.1)
+    shares[:, len(lags_s) // 2] = [0.9, 0.73, 0.71, 0.5, 0.2]
+    # A lag explains it that wins an eighth of the outline, and comes to half of the best in all.
+    shares[2, 3] = 0.84
+    shares[3, 3] = 0.61
+    shares[4, 3] = 0.44
+    found = frame_timing(shares, lags_s, 0.0)
+    assert found.fits.tolist() == [True, True, False, False, False]
+    assert found.late.tolist() == [False, False, True, False, False]
+    shares[3, 3], shares[4, 3] = 0.63, 0.46
+    assert frame_timing(shares, lags_s, 0.0).late.tolist() == [False, False, True, True, True]
