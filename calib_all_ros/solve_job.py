@@ -34,10 +34,6 @@ from calib_all_ros.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-class SolveJobError(CalibAllError):
-    """Inputs of a calibration that do not go together."""
-
-
 def load_images(files: InputFiles) -> Recording:
     """Read the recording, its robot left aside.
 
@@ -67,7 +63,7 @@ def load_inputs(files: InputFiles) -> tuple[Recording, Robot]:
     recording = load_images(files)
     description = joined_description(files, recording.urdf)
     if description is None:
-        raise SolveJobError(
+        raise CalibAllError(
             f"{files.recording} holds no robot description: give one (--urdf FILE, or the node's "
             "parameter urdf)"
         )

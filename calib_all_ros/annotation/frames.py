@@ -142,25 +142,6 @@ class AnnotatedRecording:
         )
 
 
-def annotate_frames(
-    recording: Recording,
-    robot: Robot,
-    calibration: Calibration,
-    *,
-    eef_link: str | None = None,
-    gripper_links: Sequence[str] | None = None,
-    every: int = 1,
-) -> Iterator[FrameAnnotation]:
-    """Yield what the camera sees of the robot in every frame that has joint states.
-
-    See `annotated_recording`, which also says what was left out.
-    """
-    whole = annotated_recording(
-        recording, robot, calibration, eef_link=eef_link, gripper_links=gripper_links
-    )
-    yield from whole.every(every).annotations()
-
-
 def annotated_recording(
     recording: Recording,
     robot: Robot,

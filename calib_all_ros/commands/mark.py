@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.commands.options import stated_inputs
+from calib_all_ros.commands.options import CommandError, stated_inputs
 from calib_all_ros.commands.report import answer
 from calib_all_ros.commands.result_options import (
     MarkAddOptions,
@@ -19,7 +19,7 @@ from calib_all_ros.commands.result_options import (
     MarkImageOptions,
     MarkOptions,
 )
-from calib_all_ros.errors import EXIT_OK, CalibAllError
+from calib_all_ros.errors import EXIT_OK
 from calib_all_ros.input_files import InputFiles
 from calib_all_ros.marks.finder import FoundMark, UncertainMarkError, Vote, make_mark_finder
 from calib_all_ros.marks.matching import MatchLimits
@@ -42,10 +42,6 @@ from calib_all_ros.solve_job import load_images
 logger = logging.getLogger(__name__)
 
 Image = NDArray[np.uint8]
-
-
-class MarkCommandError(CalibAllError):
-    """Arguments of `calib_all mark` that do not go together, or a search that was not sure."""
 
 
 def run(options: MarkOptions, log: RunLog) -> int:
@@ -115,7 +111,7 @@ def _find(options: MarkFindOptions) -> tuple[dict[str, Any], str]:
         found = finder.find(image)
     except UncertainMarkError as error:
         save_png(picture, draw_votes(image, error.votes, str(error)))
-        raise MarkCommandError(f"{error} (heat map: {picture})") from error
+        raise CommandError(f"{error} (heat map: {picture})") from error
     save_png(picture, draw_votes(image, found.votes, found.summary, found.pixel))
     logger.info(found.summary)
     return _found_document(found, picture), _found_text(found, picture)
@@ -128,7 +124,7 @@ def _is_picture(options: MarkAddOptions | MarkFindOptions) -> bool:
     for option in options_of(MarkImageOptions):
         if getattr(options, option.name) is None:
             continue
-        raise MarkCommandError(
+        raise CommandError(
             f"{option.flag} goes with a recording, and {options.source} is a picture"
         )
     return True
@@ -139,7 +135,7 @@ def _recorded(options: MarkAddOptions | MarkFindOptions) -> tuple[int, Image]:
     recording = load_images(InputFiles(recording=options.source, **stated_inputs(options)))
     frame = options.frame or 0
     if frame >= len(recording):
-        raise MarkCommandError(
+        raise CommandError(
             f"there is no image {frame} in {options.source}: it has {len(recording)}, from 0"
         )
     return frame, recording.images[frame]

@@ -30,10 +30,6 @@ VOCABULARY_FILES = ("vocab.txt", "tokenizer.json")
 _NO_WORDS = ("[CLS]", "[SEP]", "[PAD]", ".", "?")
 
 
-class PromptError(CalibAllError):
-    """A prompt that names nothing."""
-
-
 def prompt_text(prompt: str) -> str:
     """Return a prompt as the model was trained on: lower case, each phrase ended by a full stop.
 
@@ -41,12 +37,12 @@ def prompt_text(prompt: str) -> str:
         prompt: One phrase, "Robotic arm", or several: "robotic arm. person".
 
     Raises:
-        PromptError: there is no word in it.
+        CalibAllError: there is no word in it.
     """
     phrases = [" ".join(phrase.split()) for phrase in prompt.lower().split(".")]
     named = [phrase for phrase in phrases if phrase]
     if not named:
-        raise PromptError(f"the prompt '{prompt}' names nothing; say what to find: robotic arm")
+        raise CalibAllError(f"the prompt '{prompt}' names nothing; say what to find: robotic arm")
     return ". ".join(named) + "."
 
 
@@ -164,7 +160,7 @@ class GroundingDino:
             text_threshold: Words that score more make up a box's phrase (0.3 in CalibAll).
 
         Raises:
-            PromptError: the prompt names nothing.
+            CalibAllError: the prompt names nothing.
         """
         text = self._tokenizer(prompt_text(prompt), return_tensors="pt").to(self._device)
         pixels = self._torch.from_numpy(input_pixels(image))[None].to(self._device)

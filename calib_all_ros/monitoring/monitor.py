@@ -17,11 +17,12 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.monitoring.joints import JointCheck, JointTrouble
 from calib_all_ros.monitoring.outline import OutlineWitness
-from calib_all_ros.monitoring.state import MonitoringError, MonitorSettings, Observation, State
+from calib_all_ros.monitoring.state import MonitorSettings, Observation, State
 from calib_all_ros.monitoring.watch import NS_PER_S, Conclusion, Watch
 from calib_all_ros.rendering.rasteriser import silhouettes
 from calib_all_ros.results.calibration import Calibration
@@ -115,7 +116,7 @@ def _out_of_step(cause: str, figures: Mapping[str, float]) -> str:
     )
 
 
-__all__ = ["Monitor", "MonitorSettings", "MonitoringError", "Observation", "State"]
+__all__ = ["Monitor", "MonitorSettings", "Observation", "State"]
 
 
 class Monitor:
@@ -139,11 +140,11 @@ class Monitor:
             settings: The defaults where None.
 
         Raises:
-            MonitoringError: The robot has another base frame.
+            CalibAllError: The robot has another base frame.
         """
         base = calibration.robot.base_frame
         if base != robot.kinematics.base_frame:
-            raise MonitoringError(
+            raise CalibAllError(
                 f"the calibration refers to base frame '{base}' but the robot was loaded with "
                 f"'{robot.kinematics.base_frame}': load it with base_frame '{base}'"
             )

@@ -12,10 +12,6 @@ from numpy.typing import NDArray
 from calib_all_ros.errors import CalibAllError
 
 
-class MonitoringError(CalibAllError):
-    """A monitor cannot be set up as asked."""
-
-
 class State(str, Enum):
     """What is the matter with a watched camera."""
 
@@ -102,6 +98,6 @@ class MonitorSettings:
         for name, low, high in limits:
             value = getattr(self, name)
             if not low <= value <= high:
-                raise MonitoringError(
+                raise CalibAllError(
                     f"monitor setting {name} is {value}; it must be from {low:g} to {high:g}"
                 )

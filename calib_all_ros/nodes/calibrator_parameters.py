@@ -6,15 +6,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calib_all_ros.errors import CalibAllError
 from calib_all_ros.input_files import InputFiles
+from calib_all_ros.nodes.parameters import ParameterError
 from calib_all_ros.nodes.solve_requests import GivenMark
 from calib_all_ros.results.store import ResultStore, default_folder
 from calib_all_ros.settings import Settings
-
-
-class CalibratorParameterError(CalibAllError):
-    """The calibrator's parameters are impossible or contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -87,19 +83,17 @@ class CalibratorParameters:
         ResultStore().path(self.name)
         self.given_mark()
         if self.mark and self.wait_for_mark:
-            raise CalibratorParameterError(
+            raise ParameterError(
                 f"both mark ({self.mark}) and wait_for_mark are given: give one of them"
             )
         if (self.mark or self.wait_for_mark) and not self.eef_link:
-            raise CalibratorParameterError(
+            raise ParameterError(
                 "a mark needs the parameter eef_link, the link of the URDF that carries it"
             )
         if self.mark_frame < 0:
-            raise CalibratorParameterError(
-                f"mark_frame is {self.mark_frame}: images are numbered from 0"
-            )
+            raise ParameterError(f"mark_frame is {self.mark_frame}: images are numbered from 0")
         if self.start_s < 0 or (self.end_s != 0.0 and self.end_s <= self.start_s):
-            raise CalibratorParameterError(
+            raise ParameterError(
                 f"no images are between start_s {self.start_s} and end_s {self.end_s}: give "
                 "seconds after the first image, end_s 0 for all"
             )
@@ -108,14 +102,14 @@ class CalibratorParameters:
         """Return the mark that the parameters give, if they do.
 
         Raises:
-            CalibratorParameterError: It is not a pixel.
+            ParameterError: It is not a pixel.
         """
         if not self.mark:
             return None
         try:
             u, v = (float(part) for part in self.mark.split(","))
         except ValueError:
-            raise CalibratorParameterError(
+            raise ParameterError(
                 f"mark is '{self.mark}': give a pixel u,v of the raw image, e.g. 312,207.5"
             ) from None
         return GivenMark((u, v), self.eef_link, self.mark_frame)

@@ -6,14 +6,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from calib_all_ros.errors import CalibAllError
 from calib_all_ros.monitoring.state import MonitorSettings
+from calib_all_ros.nodes.parameters import ParameterError
 from calib_all_ros.results.calibration import FILE_NAME
 from calib_all_ros.results.store import ResultStore
-
-
-class MonitorParameterError(CalibAllError):
-    """The monitor's parameters are impossible or contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +53,11 @@ class MonitorParameters:
     def __post_init__(self) -> None:
         for name in ("rate_hz", "overlay_rate_hz"):
             if not 0.0 < getattr(self, name) <= 100.0:
-                raise MonitorParameterError(
+                raise ParameterError(
                     f"{name} is {getattr(self, name)}: it must be above 0 and at most 100"
                 )
         if not self.joint_topics:
-            raise MonitorParameterError(
+            raise ParameterError(
                 "joint_topics is empty: name the topics of the robot's joint states"
             )
         self.calibration_path()

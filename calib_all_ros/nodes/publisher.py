@@ -19,16 +19,12 @@ from calib_all_ros.geometry.frame_tree import StaticTransform
 from calib_all_ros.nodes.broadcaster import CalibrationBroadcaster
 from calib_all_ros.nodes.executable import Finished, run, steady_timer
 from calib_all_ros.nodes.messages import diagnostic
-from calib_all_ros.nodes.parameters import declare
+from calib_all_ros.nodes.parameters import ParameterError, declare
 from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.calibration import FILE_NAME, Calibration
 from calib_all_ros.results.store import ResultStore
 
 _LOOK_EVERY_S = 1.0
-
-
-class PublisherParameterError(CalibAllError):
-    """The publisher's parameters contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -57,17 +53,17 @@ class PublisherParameters:
 
     def __post_init__(self) -> None:
         if self.file and self.all_names:
-            raise PublisherParameterError(
+            raise ParameterError(
                 f"both file ({self.file}) and name ({', '.join(self.all_names)}) are given: give "
                 "one of them"
             )
         if self.optical_frame and len(self.all_names) > 1:
-            raise PublisherParameterError(
+            raise ParameterError(
                 f"optical_frame cannot be the name of {len(self.all_names)} cameras' frames: start "
                 "one publisher for each"
             )
         if not self.settle_s >= 0.0:
-            raise PublisherParameterError(f"settle_s is {self.settle_s}: it must not be negative")
+            raise ParameterError(f"settle_s is {self.settle_s}: it must not be negative")
 
     def paths(self) -> tuple[Path, ...]:
         """Return the files of the results, which need not exist."""

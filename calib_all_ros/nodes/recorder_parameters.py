@@ -14,12 +14,8 @@ from calib_all_ros.collection.stop_and_go import (
     read_configurations,
 )
 from calib_all_ros.collection.stream_writer import StorageLimits
-from calib_all_ros.errors import CalibAllError
+from calib_all_ros.nodes.parameters import ParameterError
 from calib_all_ros.results.store import default_folder
-
-
-class RecorderParameterError(CalibAllError):
-    """The recorder's parameters are impossible or contradict each other."""
 
 
 @dataclass(frozen=True)
@@ -80,17 +76,17 @@ class RecorderParameters:
 
     def __post_init__(self) -> None:
         if self.configurations and self.mode != "stop_and_go":
-            raise RecorderParameterError(
+            raise ParameterError(
                 f"configurations ({self.configurations}) are for stop and go, but mode is "
                 f"{self.mode}: set mode to stop_and_go, or leave the configurations out"
             )
         if not self.joint_topics and not self.bag:
-            raise RecorderParameterError(
+            raise ParameterError(
                 "joint_topics is empty: name the topics of the robot's joint states"
             )
         for name in ("image_depth", "joint_depth", "queue_megabytes", "max_gigabytes"):
             if not getattr(self, name) > 0:
-                raise RecorderParameterError(f"{name} is {getattr(self, name)}: it must be above 0")
+                raise ParameterError(f"{name} is {getattr(self, name)}: it must be above 0")
 
     def recordings(self) -> Path:
         """Return the folder that recordings are put into."""

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from calib_all_ros.geometry import se3
 from calib_all_ros.results import yaml_text
-from calib_all_ros.results.atomic_file import ResultError, write_atomically
+from calib_all_ros.results.atomic_file import write_atomically
 from calib_all_ros.results.paste import static_transform_publisher
 from calib_all_ros.results.records import Covariance, Status, Verdict
 
@@ -210,43 +209,6 @@ class CamerasResult:
                 "package_version": self.package_version,
             },
         }
-
-
-def load_relative_poses(path: Path) -> dict[tuple[str, str], tuple[Array, Covariance]]:
-    """Read the relative poses of a ``cameras.yaml``.
-
-    Args:
-        path: The file, or its folder.
-
-    Returns:
-        By the names of cameras a and b: (4, 4) ``T_a_b`` and its covariance.
-
-    Raises:
-        ResultError: There is no such file, or it is broken.
-    """
-    path = path / FILE_NAME if path.is_dir() else path
-    try:
-        document = yaml.safe_load(path.read_bytes())
-        if document["format_version"] != FORMAT_VERSION:
-            raise ResultError(
-                f"{path} has format version {document['format_version']!r}, this package reads "
-                f"{FORMAT_VERSION}"
-            )
-        return {
-            (pair["a"], pair["b"]): (
-                np.asarray(pair["T_a_b"]["matrix"], dtype=np.float64),
-                Covariance(
-                    pair["covariance"]["matrix"],
-                    tuple(pair["covariance"]["order"]),
-                    pair["covariance"]["frame"],
-                ),
-            )
-            for pair in document["relative_poses"]
-        }
-    except OSError as error:
-        raise ResultError(f"cannot read {path} ({error.strerror})") from error
-    except (yaml.YAMLError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ResultError(f"{path} is no cameras.yaml, or broken ({error})") from error
 
 
 def _pose(T: Array, meaning: str) -> dict[str, Any]:

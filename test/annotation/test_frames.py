@@ -13,7 +13,6 @@ from calib_all_ros.annotation.errors import AnnotationError
 from calib_all_ros.annotation.frame_annotation import FrameAnnotation
 from calib_all_ros.annotation.frames import (
     AnnotatedRecording,
-    annotate_frames,
     annotated_recording,
 )
 from calib_all_ros.geometry import se3
@@ -109,9 +108,19 @@ def test_late_images_show_the_robot_of_earlier(
     late = replace(
         simulated_recording, image_stamps_ns=simulated_recording.image_stamps_ns + 250_000_000
     )
-    right = list(annotate_frames(simulated_recording, demo_robot, calibration, every=3))
-    lagging = list(annotate_frames(late, demo_robot, replace(calibration, lag_ms=250.0), every=3))
-    wrong = list(annotate_frames(late, demo_robot, replace(calibration, lag_ms=-250.0), every=3))
+    right = list(
+        annotated_recording(simulated_recording, demo_robot, calibration).every(3).annotations()
+    )
+    lagging = list(
+        annotated_recording(late, demo_robot, replace(calibration, lag_ms=250.0))
+        .every(3)
+        .annotations()
+    )
+    wrong = list(
+        annotated_recording(late, demo_robot, replace(calibration, lag_ms=-250.0))
+        .every(3)
+        .annotations()
+    )
     assert [a.index for a in lagging] == [a.index for a in right]
     for first, second in zip(right, lagging, strict=True):
         assert np.array_equal(first.links, second.links)
@@ -137,11 +146,11 @@ def test_joint_offsets_and_focal_scale_are_applied(
         simulated_recording, joints=shifted, camera=replace(simulated_recording.camera, K=K)
     )
     corrected = replace(calibration, joint_offsets={"joint_4": 0.1}, focal_scale=1.05)
-    expected = next(annotate_frames(simulated_recording, demo_robot, calibration))
-    found = next(annotate_frames(wrong, demo_robot, corrected))
+    expected = next(annotated_recording(simulated_recording, demo_robot, calibration).annotations())
+    found = next(annotated_recording(wrong, demo_robot, corrected).annotations())
     assert np.array_equal(found.links, expected.links)
     np.testing.assert_allclose(found.eef.pixel, expected.eef.pixel)
-    uncorrected = next(annotate_frames(wrong, demo_robot, calibration))
+    uncorrected = next(annotated_recording(wrong, demo_robot, calibration).annotations())
     assert abs(uncorrected.eef.depth_m - expected.eef.depth_m) > 0.02
 
 
@@ -154,7 +163,7 @@ def test_distortion_moves_masks_depth_and_points_alike(
     recording = replace(simulated_recording, camera=bent)
     calibrated = replace(calibration, camera=bent)
     whole = annotated_recording(recording, demo_robot, calibrated)
-    straight = next(annotate_frames(simulated_recording, demo_robot, calibration))
+    straight = next(annotated_recording(simulated_recording, demo_robot, calibration).annotations())
     found = next(whole.annotations())
     assert overlap(found.links >= 0, straight.links >= 0) < 0.97
     np.testing.assert_allclose(
@@ -334,4 +343,6 @@ def test_frames_are_read_only_when_drawn(
 ) -> None:
     """Annotating needs no image at all."""
     blind = replace(simulated_recording, images=FrameList([]))
-    assert len(list(annotate_frames(blind, demo_robot, calibration, every=10))) == 2
+    assert (
+        len(list(annotated_recording(blind, demo_robot, calibration).every(10).annotations())) == 2
+    )

@@ -24,7 +24,6 @@ from calib_all_ros.dataset.episodes import EpisodeRef
 from calib_all_ros.geometry import se3
 from calib_all_ros.recording.recording import Recording, RecordingError
 from calib_all_ros.results.calibration import Calibration
-from calib_all_ros.results.cameras_file import load_relative_poses
 from calib_all_ros.results.run_log import RunLog
 
 TOPICS = ("/left/image_raw/compressed", "/right/image_raw/compressed")
@@ -81,10 +80,12 @@ def test_results_of_each_camera_and_of_all(
         degrees, metres = se3.difference(calibration.T_camera_base, view.T_camera_base)
         assert degrees < 0.2
         assert metres < 0.004
-    T_a_b, covariance = load_relative_poses(tmp_path / "out")["left", "right"]
+    (pair,) = written["relative_poses"]
     first, second = calibrations
-    np.testing.assert_allclose(T_a_b, first.T_camera_base @ second.T_base_camera, atol=1e-9)
-    assert "camera b along the axes of camera a" in covariance.frame
+    np.testing.assert_allclose(
+        pair["T_a_b"]["matrix"], first.T_camera_base @ second.T_base_camera, atol=1e-9
+    )
+    assert "camera b along the axes of camera a" in pair["covariance"]["frame"]
     for name in ("left", "right"):
         names = {path.name for path in (tmp_path / "out" / name).iterdir()}
         assert {"calibration.yaml", "report.html"} <= names

@@ -12,7 +12,6 @@ import pytest
 
 from calib_all_ros.cli import main, parse
 from calib_all_ros.commands import mark as command
-from calib_all_ros.commands.mark import MarkCommandError
 from calib_all_ros.commands.options import CommandError
 from calib_all_ros.errors import CalibAllError
 from calib_all_ros.marks.finder import ReferenceMarkFinder
@@ -97,7 +96,7 @@ def test_an_image_of_a_recording_is_a_reference(
     assert reference.name == "demo"
     with_opencv = cv2.imread(str(sorted((simulated_folder / "frames").iterdir())[3]))
     np.testing.assert_array_equal(reference.image, cv2.cvtColor(with_opencv, cv2.COLOR_BGR2RGB))
-    with pytest.raises(MarkCommandError, match=r"no image 99 in .*it has 20"):
+    with pytest.raises(CommandError, match=r"no image 99 in .*it has 20"):
         run("add", simulated_folder, "--frame", "99", *arguments)
 
 
@@ -113,7 +112,7 @@ def test_wrong_input_is_told(picture: Path, marks: Path, tmp_path: Path) -> None
         add(tmp_path / "absent", marks)
     with pytest.raises(CommandError, match="is not U,V"):
         add(picture, marks, "12")
-    with pytest.raises(MarkCommandError, match="--frame goes with a recording"):
+    with pytest.raises(CommandError, match="--frame goes with a recording"):
         run("find", picture, "--frame", "2", "--references", marks, "--device", "cpu")
     assert not marks.exists()
 
@@ -158,7 +157,7 @@ def test_an_unsure_match_is_an_error_and_leaves_the_heat_map(
     other = np.random.default_rng(1).integers(0, 255, (240, 320, 3), dtype=np.uint8)
     cv2.imwrite(str(tmp_path / "other.png"), other)
     heat_map = tmp_path / "out" / "mark_heat_map.png"
-    with pytest.raises(MarkCommandError, match=r"not found surely.*heat map: .*map\.png") as unsure:
+    with pytest.raises(CommandError, match=r"not found surely.*heat map: .*map\.png") as unsure:
         run(
             *("find", tmp_path / "other.png", "--references", marks),
             *("--device", "cpu", "--out", tmp_path / "out"),
@@ -190,7 +189,7 @@ def test_only_the_references_of_a_link(
     add(picture, marks)
     add(picture, marks, "40,200", "elbow")
     find = ["find", picture, "--references", marks, "--device", "cpu", "--out", tmp_path, "--quiet"]
-    with pytest.raises(MarkCommandError, match="found in different places"):
+    with pytest.raises(CommandError, match="found in different places"):
         run(*find)
     assert run(*find, "--link", "elbow") == 0
 
@@ -199,7 +198,7 @@ def test_limits_of_the_user(model: None, picture: Path, marks: Path, tmp_path: P
     add(picture, marks)
     find = ["find", picture, "--references", marks, "--device", "cpu", "--out", tmp_path, "--quiet"]
     assert run(*find) == 0
-    with pytest.raises(MarkCommandError, match="nearly as similar"):
+    with pytest.raises(CommandError, match="nearly as similar"):
         run(*find, "--margin", "1")
     with pytest.raises(CommandError, match="not a number from 0 to 1"):
         run(*find, "--similarity", "2")

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.masks import grounding_dino
 from calib_all_ros.masks.grounding_dino import (
     MEAN,
     STANDARD_DEVIATION,
     GroundingDino,
-    PromptError,
     detections,
     input_pixels,
     input_size,
@@ -51,7 +51,7 @@ def test_prompts_are_written_as_in_training(prompt: str, text: str) -> None:
 
 @pytest.mark.parametrize("prompt", ["", " . "])
 def test_a_prompt_without_words_is_refused(prompt: str) -> None:
-    with pytest.raises(PromptError, match="names nothing"):
+    with pytest.raises(CalibAllError, match="names nothing"):
         prompt_text(prompt)
 
 

@@ -11,10 +11,11 @@ import cv2
 import numpy as np
 import pytest
 
+from calib_all_ros.errors import CalibAllError
 from calib_all_ros.geometry import se3
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
 from calib_all_ros.monitoring.monitor import Monitor
-from calib_all_ros.monitoring.state import MonitoringError, MonitorSettings, Observation, State
+from calib_all_ros.monitoring.state import MonitorSettings, Observation, State
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.results.records import Provenance, RobotRecord, Verdict
 from calib_all_ros.robot.description import Robot
@@ -325,7 +326,7 @@ def test_base_frame_must_be_that_of_the_calibration(
     calibration: Calibration, demo_robot: Robot
 ) -> None:
     other = replace(calibration, robot=RobotRecord("arm", "world"))
-    with pytest.raises(MonitoringError, match=r"'world'.*load it with base_frame 'world'"):
+    with pytest.raises(CalibAllError, match=r"'world'.*load it with base_frame 'world'"):
         Monitor(other, demo_robot)
 
 
@@ -349,7 +350,7 @@ def test_impossible_settings(name: str, value: Any) -> None:
         with pytest.raises(TypeError):
             MonitorSettings(**{name: 1.0})
         return
-    with pytest.raises(MonitoringError, match=f"{name} is {value}; it must be from"):
+    with pytest.raises(CalibAllError, match=f"{name} is {value}; it must be from"):
         MonitorSettings(**{name: value})
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from calib_all_ros.nodes.monitor_parameters import MonitorParameterError, MonitorParameters
+from calib_all_ros.nodes.monitor_parameters import MonitorParameters
+from calib_all_ros.nodes.parameters import ParameterError
 from calib_all_ros.results.atomic_file import ResultError
 
 
@@ -30,7 +31,7 @@ def test_where_the_calibration_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ],
 )
 def test_impossible_values(values: dict[str, Any], words: str) -> None:
-    with pytest.raises(MonitorParameterError, match=words):
+    with pytest.raises(ParameterError, match=words):
         MonitorParameters(**values)
 
 

@@ -6,18 +6,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 import yaml
 
 from calib_all_ros.geometry import se3
-from calib_all_ros.results.atomic_file import ResultError
 from calib_all_ros.results.cameras_file import (
     CameraRecord,
     CamerasResult,
     JointRecord,
     RelativePoseRecord,
     SharedValue,
-    load_relative_poses,
 )
 from calib_all_ros.results.records import Covariance, Status, Verdict
 
@@ -48,12 +45,12 @@ def result() -> CamerasResult:
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
     path = result().save(tmp_path)
-    for place in (path, tmp_path):
-        T_a_b, covariance = load_relative_poses(place)["left", "top"]
-        np.testing.assert_array_equal(T_a_b, POSE)
-        np.testing.assert_array_equal(covariance.matrix, np.eye(6))
-        assert covariance.frame == "of it"
     document = yaml.safe_load(path.read_text())
+    (pair,) = document["relative_poses"]
+    assert (pair["a"], pair["b"]) == ("left", "top")
+    np.testing.assert_array_equal(pair["T_a_b"]["matrix"], POSE)
+    np.testing.assert_array_equal(pair["covariance"]["matrix"], np.eye(6))
+    assert pair["covariance"]["frame"] == "of it"
     assert document["verdict"] == {"status": "rejected", "reasons": ["right: no"]}
     assert document["joint_refinement"]["shared"]["p_value"] == 0.6
     assert document["cameras"]["left"]["T_base_camera"]["translation_m"] == [0.1, 0.2, 0.7]
@@ -62,21 +59,3 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_only_usable_cameras_are_to_be_pasted() -> None:
     (line,) = result().static_transforms()
     assert line.endswith("--frame-id base_link --child-frame-id left_frame")
-
-
-@pytest.mark.parametrize(
-    ("text", "sentence"),
-    [
-        ("format_version: 2", "format version 2"),
-        ("[]", "no cameras.yaml"),
-        ("{format_version: 1}", "no cameras.yaml"),
-        ("{", "no cameras.yaml"),
-    ],
-)
-def test_another_file_is_told(tmp_path: Path, text: str, sentence: str) -> None:
-    path = tmp_path / "cameras.yaml"
-    path.write_text(text)
-    with pytest.raises(ResultError, match=sentence):
-        load_relative_poses(path)
-    with pytest.raises(ResultError, match="cannot read"):
-        load_relative_poses(tmp_path / "missing.yaml")
