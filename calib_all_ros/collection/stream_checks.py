@@ -193,7 +193,7 @@ class JointHistory:
         return max((samples[-1].stamp_ns for samples in self._samples.values()), default=0)
 
     def is_known_until(self, stamp_ns: int) -> bool:
-        """Return whether all joints have been heard of since a stamp."""
+        """Return whether all joints have reported since a stamp."""
         return bool(self._samples) and all(
             samples[-1].stamp_ns >= stamp_ns for samples in self._samples.values()
         )

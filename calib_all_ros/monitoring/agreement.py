@@ -42,7 +42,7 @@ USUAL_RATE = 0.03
 SUPPORT_IMAGES = 3
 
 
-class Testimony:
+class Belief:
     """Weighs what the two witnesses say, in the order they say it.
 
     Attributes:
@@ -91,7 +91,7 @@ class Testimony:
             return np.zeros(2)
         return self.outline.mean_shift_px
 
-    def hear_support(self, support: float, *, in_motion: bool = True) -> None:
+    def update_support(self, support: float, *, in_motion: bool = True) -> None:
         """Take how well one image's outline is supported at the displacement that is known of.
 
         Args:
@@ -106,7 +106,7 @@ class Testimony:
             self._usual_support += rate * (support - self._usual_support)
             self._usual_support = max(self._usual_support, MIN_SUPPORT)
 
-    def hear_outline(self, finding: OutlineFinding, *, blurred: bool = False) -> None:
+    def update_outline(self, finding: OutlineFinding, *, blurred: bool = False) -> None:
         """Take a fit to several images, the last of which may be blurred."""
         reading = self.read(finding, blurred=blurred)
         self._readings.append((reading, finding))
@@ -120,7 +120,7 @@ class Testimony:
         elif reading == "out_of_step" and confirmed:
             self._believe(State.OUT_OF_STEP, finding)
 
-    def hear_background(self, finding: BackgroundFinding, at_robot_px: float) -> None:
+    def update_background(self, finding: BackgroundFinding, at_robot_px: float) -> None:
         """Take one image's background.
 
         Args:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.geometry.joint_trajectory import JointTrajectory
-from calib_all_ros.monitoring.agreement import Testimony
+from calib_all_ros.monitoring.agreement import Belief
 from calib_all_ros.monitoring.background import (
     BackgroundFinding,
     BackgroundWitness,
@@ -93,7 +93,7 @@ class Watch:
         self._outline = outline
         self._camera = camera
         self._settings = settings
-        self._evidence = Testimony(settings, settings.moved_share * camera.width)
+        self._belief = Belief(settings, settings.moved_share * camera.width)
         self._background = BackgroundWitness()
         self._edges = MovingEdges()
         self._new_images = 0
@@ -120,13 +120,13 @@ class Watch:
             cause = "dark" if figures["brightness"] < TOO_DARK else "bright"
             self._note_outline(figures)
             # An alarm does not end because the light goes out.
-            moved = self._evidence.camera is State.MOVED
+            moved = self._belief.camera is State.MOVED
             return self._conclusion(
                 State.MOVED if moved else State.UNSURE, cause, instant_ns, figures
             )
         gradient = image_gradient(image)
         edges = self._edges.of(gradient)
-        seen = self._outline.look(edges, instant_ns, joints, self._evidence.known_shift_px)
+        seen = self._outline.look(edges, instant_ns, joints, self._belief.known_shift_px)
         self._look_at_background(image, seen, instant_ns, figures)
         self._blurred = self._blur.is_blurred(image)
         if seen is not None:
@@ -152,9 +152,9 @@ class Watch:
             points = seen.outline.pixels[seen.index]
             shift = points @ finding.motion[:, :2].T + finding.motion[:, 2] - points
             at_robot_px = float(np.sqrt((shift**2).sum(axis=1).mean()))
-        moved_before = self._evidence.background_moved
-        self._evidence.hear_background(finding, at_robot_px)
-        if self._evidence.background_moved != moved_before:
+        moved_before = self._belief.background_moved
+        self._belief.update_background(finding, at_robot_px)
+        if self._belief.background_moved != moved_before:
             # What was seen from the former place says nothing about the new one.
             self._edges.forget()
             self._outline.forget()
@@ -182,42 +182,42 @@ class Watch:
             self._background_seen_ns = instant_ns
         lost_s = (instant_ns - self._background_seen_ns) / NS_PER_S
         covered = _grown(robot, REFERENCE_MARGIN_PX)
-        if self._evidence.background_refuted:
+        if self._belief.background_refuted:
             self._background.renew(flat, covered)
-        elif self._evidence.camera is State.OK and lost_s > self._settings.renewal_s:
+        elif self._belief.camera is State.OK and lost_s > self._settings.renewal_s:
             self._background.renew(flat, covered, self._background.last_motion)
         else:
             return
-        self._evidence.background_renewed()
+        self._belief.background_renewed()
         self._background_seen_ns = instant_ns
         self._usual_recognised = 0.0
 
     def _look_at_outline(
         self, seen: OutlineImage, gradient: NDArray[np.float32], instant_ns: int
     ) -> None:
-        evidence, witness = self._evidence, self._outline
+        belief, witness = self._belief, self._outline
         in_motion = witness.keep(seen)
-        evidence.hear_support(seen.support, in_motion=in_motion)
+        belief.update_support(seen.support, in_motion=in_motion)
         if not in_motion:
             return
         self._moved_ns = instant_ns
         self._edges.learn(gradient)
         self._new_images += 1
         kept = len(witness.kept)
-        doubt = evidence.camera is not State.OK or witness.peak_px > DOUBTFUL_PEAK_PX
+        doubt = belief.camera is not State.OK or witness.peak_px > DOUBTFUL_PEAK_PX
         due = FIT_EVERY_IN_DOUBT if doubt else FIT_EVERY
         if kept == FIRST_FIT or (kept > FIRST_FIT and self._new_images >= due):
             self._new_images = 0
-            evidence.hear_outline(witness.fit(), blurred=self._blurred)
+            belief.update_outline(witness.fit(), blurred=self._blurred)
 
     def _note_outline(self, figures: dict[str, float]) -> None:
-        finding = self._evidence.outline
+        finding = self._belief.outline
         if finding is not None:
             figures["outline_shift_px"] = finding.shift_px
             figures["outline_distance_m"] = finding.distance_m
             figures["lag_ms"] = 1e3 * finding.estimate.lag_s
-        if self._evidence.visible_share is not None:
-            figures["visible_share"] = self._evidence.visible_share
+        if self._belief.visible_share is not None:
+            figures["visible_share"] = self._belief.visible_share
 
     def _weigh(
         self,
@@ -226,8 +226,8 @@ class Watch:
         instant_ns: int,
         figures: dict[str, float],
     ) -> tuple[State, str]:
-        believed = self._evidence.camera
-        visible = self._evidence.visible_share
+        believed = self._belief.camera
+        visible = self._belief.visible_share
         foreign = seen is not None and self._is_foreign(edges, seen, figures)
         if believed in (State.MOVED, State.OUT_OF_STEP):
             return believed, ""
@@ -242,7 +242,7 @@ class Watch:
             return (State.OK, "") if believed is State.OK else (State.UNSURE, "start")
         if self._blurred:
             return State.UNSURE, "blurred"
-        if self._evidence.background_moves:
+        if self._belief.background_moves:
             # The next images will tell whether the camera was moved just now.
             return believed, "start"
         recognised = figures["background_recognised_share"]
@@ -255,7 +255,7 @@ class Watch:
         self, edges: NDArray[np.float32], seen: OutlineImage, figures: dict[str, float]
     ) -> bool:
         """Return whether more moves beside the robot than usual."""
-        visible = self._evidence.visible_share
+        visible = self._belief.visible_share
         if visible is None:
             return False
         share = _foreign_share(edges, seen)
@@ -274,11 +274,11 @@ class Watch:
     def _conclusion(
         self, state: State, cause: str, instant_ns: int, figures: dict[str, float]
     ) -> Conclusion:
-        finding = self._evidence.outline
+        finding = self._belief.outline
         seen_s_ago = None if finding is None else (instant_ns - finding.stamp_ns) / NS_PER_S
         moved = state is State.MOVED and finding is not None
         T = finding.estimate.T_camera_base if moved and finding is not None else None
-        return Conclusion(state, cause, self._evidence.camera, seen_s_ago, figures, T)
+        return Conclusion(state, cause, self._belief.camera, seen_s_ago, figures, T)
 
 
 def _grown(mask: NDArray[np.bool_], margin_px: int) -> NDArray[np.bool_]:

@@ -26,10 +26,10 @@ from calib_all_ros.results.paste import urdf_origin
 _TICK_S = 0.1
 _LOOK_FOR_PUBLISHERS_S = 0.5
 # Others may take back what is in the way, and nothing tells whose edge is missing in a message.
-_HEAR_AGAIN_IN_TROUBLE_S = 5.0
+_LISTEN_AGAIN_IN_TROUBLE_S = 5.0
 # Once the tree has settled, /tf is listened to only now and then.
-_HEAR_MOVING_EVERY_S = 5.0
-_HEAR_MOVING_FOR_S = 0.5
+_LISTEN_MOVING_EVERY_S = 5.0
+_LISTEN_MOVING_FOR_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class CalibrationBroadcaster:
     Each camera is attached by the topmost frame above its optical frame (`edge_to_publish`). When
     its driver comes later, ``base -> optical`` leaves /tf_static and ``base -> camera_link`` takes
     its place. Listeners that know the former forget it when the driver's transform of the optical
-    frame arrives, which is repeated once from here for those that heard it before.
+    frame arrives, which is repeated once from here for those that got it before.
 
     When the driver goes, the edge stays, so that nothing changes when it comes back. When somebody
     else connects camera and base, the edge is withdrawn: the tree gets no second parent from here.
@@ -88,7 +88,7 @@ class CalibrationBroadcaster:
         self._echoed: tuple[StaticTransform, ...] = ()
         self._settled = False
         self._next_look_s = 0.0
-        self._last_heard_s = 0.0
+        self._last_listened_s = 0.0
         self._wait()
         self._timer = steady_timer(node, _TICK_S, self._tick)
 
@@ -133,16 +133,16 @@ class CalibrationBroadcaster:
         if not self._settled:
             if now >= self._settled_at_s:
                 self._settled = True
-                self._last_heard_s = now
+                self._last_listened_s = now
                 self._decide()
-        elif self._in_trouble() and now >= self._settled_at_s + _HEAR_AGAIN_IN_TROUBLE_S:
+        elif self._in_trouble() and now >= self._settled_at_s + _LISTEN_AGAIN_IN_TROUBLE_S:
             self._listener.start_over()
             self._wait()
         else:
-            since_s = now - self._last_heard_s
-            self._listener.hear_moving(since_s >= _HEAR_MOVING_EVERY_S)
-            if since_s >= _HEAR_MOVING_EVERY_S + _HEAR_MOVING_FOR_S:
-                self._last_heard_s = now
+            since_s = now - self._last_listened_s
+            self._listener.listen_to_moving(since_s >= _LISTEN_MOVING_EVERY_S)
+            if since_s >= _LISTEN_MOVING_EVERY_S + _LISTEN_MOVING_FOR_S:
+                self._last_listened_s = now
 
     def _in_trouble(self) -> bool:
         return any(camera.broadcast.level == "error" for camera in self._cameras.values())
@@ -152,7 +152,7 @@ class CalibrationBroadcaster:
         # Two processes that answer to each other's edges must not do so in step for ever.
         self._settled_at_s = time.monotonic() + random.uniform(1.0, 1.5) * self._settle_s
         self._settled = False
-        self._listener.hear_moving(True)
+        self._listener.listen_to_moving(True)
 
     def _situation(self) -> Hashable:
         """Return what changes when the frames above a base or a camera do."""

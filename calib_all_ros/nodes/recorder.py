@@ -104,7 +104,7 @@ class RecorderNode(Node):
             self._begin()
 
     def _is_ready(self) -> bool:
-        # Simulated time is 0 until /clock has been heard.
+        # Simulated time is 0 until /clock has come.
         return self._now_ns() > 0 and self._collector.awaits is None
 
     def _listen(self) -> None:

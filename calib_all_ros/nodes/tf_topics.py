@@ -2,7 +2,7 @@
 """Traffic on /tf_static and /tf: this process's fixed edges out, everybody's edges in.
 
 tf2_ros would do for neither: its static broadcaster cannot take an edge back, and its listener does
-not tell what it heard from others apart from what its own process said.
+not tell what it got from others apart from what its own process said.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ HEAR_STATIC = QoSProfile(
     durability=DurabilityPolicy.TRANSIENT_LOCAL,
 )
 # A lost message does not matter: the next one repeats it.
-_HEAR_MOVING = QoSProfile(
+_LISTEN_MOVING = QoSProfile(
     history=HistoryPolicy.KEEP_LAST,
     depth=100,
     reliability=ReliabilityPolicy.BEST_EFFORT,
@@ -66,7 +66,7 @@ class StaticEdges:
         Args:
             edges: This process's own.
             echoed: Edges of others, repeated as they are. They take the place of what this process
-                said of the same child before, for listeners that heard it after the others.
+                said of the same child before, for listeners that got it after the others.
         """
         now_ns = self._node.get_clock().now().nanoseconds
         transforms = [
@@ -86,7 +86,7 @@ class TfListener:
     """Who has which parent, according to everybody but this process.
 
     Messages do not tell who sent them. So this process's own is told by its content, and what is
-    fixed is heard afresh when a publisher has gone, whose edges would stay otherwise.
+    fixed is received afresh when a publisher has gone, whose edges would stay otherwise.
 
     Attributes:
         version: Grows with every change: new edges, new parents, other fixed transforms.
@@ -101,13 +101,13 @@ class TfListener:
         self._publishers: dict[tuple[str, bytes], str] = {}
         self._moving_group = _PausableGroup()
         node.create_subscription(
-            TFMessage, TF, self._on_moving, _HEAR_MOVING, callback_group=self._moving_group
+            TFMessage, TF, self._on_moving, _LISTEN_MOVING, callback_group=self._moving_group
         )
         self._static_subscription: Any = None
         self.start_over()
 
     def tree(self, more: Sequence[StaticTransform] = ()) -> FrameTree:
-        """Return what was heard, and ``more`` edges with it."""
+        """Return what was received, and ``more`` edges with it."""
         moving = [child for _, child in self._moving]
         return FrameTree([*self._static.values(), *self._moving.values(), *more], moving)
 
@@ -120,7 +120,7 @@ class TfListener:
         """Other nodes that publish transforms, as they were when last looked at."""
         return tuple(sorted(set(self._publishers.values())))
 
-    def hear_moving(self, wanted: bool) -> None:
+    def listen_to_moving(self, wanted: bool) -> None:
         """Take messages from /tf, or leave them: they come so often that they cost time."""
         self._moving_group.paused = not wanted
 
@@ -142,7 +142,7 @@ class TfListener:
         return before.keys() != self._publishers.keys()
 
     def start_over(self) -> None:
-        """Forget what is fixed and hear it again: who is still there repeats it."""
+        """Forget what is fixed and listen for it again: who is still there repeats it."""
         if self._static_subscription is not None:
             self._node.destroy_subscription(self._static_subscription)
         self._static.clear()

@@ -125,7 +125,9 @@ class ImageFit:
 class ImageMeasurer:
     """Compares the robot with the images of the solve; implements `pipeline.Measurer`."""
 
-    # Wrong poses have edges within a pixel along less of their outline (benchmarks/accuracy.py).
+    # Right poses have edges within a pixel along 0.55 to 0.77 of their outline on renderings, and
+    # 0.39 to 0.45 on photographs, where another look does no harm (benchmarks/RESULTS.md, "Start
+    # search").
     convincing_support = 0.45
     min_fitting_frames = 3
 
