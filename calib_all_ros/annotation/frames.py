@@ -10,18 +10,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from calib_all_ros.annotation.coverage import covered_frames
 from calib_all_ros.annotation.end_effector import EndEffector, find_end_effector
 from calib_all_ros.annotation.errors import AnnotationError
 from calib_all_ros.annotation.frame_annotation import EndEffectorView, FrameAnnotation
 from calib_all_ros.annotation.occlusion import Occluders
 from calib_all_ros.geometry.camera import Camera
 from calib_all_ros.pictures.overlay import estimate_of
+from calib_all_ros.recording.frame_selection import JointsAtFrames, joints_at_frames
 from calib_all_ros.recording.recording import Recording
 from calib_all_ros.rendering.raw_view import RawView
 from calib_all_ros.results.calibration import Calibration
 from calib_all_ros.robot.description import Robot
 from calib_all_ros.robot.surface import RobotSurface
+from calib_all_ros.settings import FrameSettings
 from calib_all_ros.solving.estimate import Estimate
 from calib_all_ros.solving.motion import NS_PER_S, RobotMotion
 from calib_all_ros.solving.observations import match_joints
@@ -29,6 +30,8 @@ from calib_all_ros.solving.observations import match_joints
 # Frames of a batch are drawn side by side, one on each core.
 _MOST_AT_ONCE = 8
 _MOST_PIXELS_AT_ONCE = 8_000_000
+# States that are recorded with the images, a few a second, are no gaps.
+_LONGEST_GAP_STATES = 1.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,3 +209,38 @@ def in_image(camera: Camera, pixels: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Return which of (..., 2) pixels belong to the image, the outer pixels' edges included."""
     size = np.array([camera.width, camera.height])
     return np.asarray(((pixels >= -0.5) & (pixels < size - 0.5)).all(axis=-1))
+
+
+def covered_frames(recording: Recording, joints: Sequence[str], lag_s: float) -> JointsAtFrames:
+    """Find the joint states of all frames.
+
+    A gap is what is longer than the calibration's default and than one and a half of the usual
+    distance of two states. A lag takes frames at the ends of a recording out of its joint states;
+    those that are out by no more than that distance get the first or the last state.
+
+    Args:
+        recording: The recording.
+        joints: Joints that are needed.
+        lag_s: How much later than its light an image was stamped.
+
+    Raises:
+        RecordingError: No frame has joint states.
+    """
+    distances = [np.diff(recording.joints.series(name)[0]) for name in joints]
+    usual_ns = max(float(np.median(d)) if len(d) else 0.0 for d in distances)
+    gap_ns = max(FrameSettings().max_joint_gap_s * NS_PER_S, _LONGEST_GAP_STATES * usual_ns)
+    instants = recording.image_stamps_ns - round(lag_s * NS_PER_S)
+    first, last = recording.joints.span(joints)
+    inside = np.clip(instants, first, last)
+    beside = (inside != instants) & (np.abs(inside - instants) <= usual_ns)
+    covered = joints_at_frames(
+        np.where(beside, inside, instants), recording.joints, joints, max_gap_ns=round(gap_ns)
+    )
+    if not beside.any():
+        return covered
+    farthest_ms = np.abs(inside - instants)[beside].max() / 1e6
+    note = (
+        f"{int(beside.sum())} image(s) at the ends of the recording lie up to {farthest_ms:.0f} ms "
+        "outside of its joint states: the nearest state is taken"
+    )
+    return replace(covered, notes=(*covered.notes, note))
