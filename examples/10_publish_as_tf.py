@@ -8,8 +8,10 @@ Usage: python examples/10_publish_as_tf.py RESULT
 """
 
 import sys
+from contextlib import suppress
 
 import rclpy
+from rclpy.executors import ExternalShutdownException
 from tf2_msgs.msg import TFMessage
 
 from calib_all_ros import Calibration
@@ -25,7 +27,5 @@ base, optical = calibration.robot.base_frame, calibration.camera.frame_id
 transform = transform_message(calibration.T_base_camera, base, optical, 0)
 publisher.publish(TFMessage(transforms=[transform]))
 print(f"publishing {base} -> {optical}", flush=True)
-try:
+with suppress(KeyboardInterrupt, ExternalShutdownException):
     rclpy.spin(node)
-except KeyboardInterrupt:
-    node.destroy_node()
